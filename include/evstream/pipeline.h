@@ -1,0 +1,186 @@
+/*
+ * evstream/pipeline.h: sources, steps and sinks as one thing that the host runs.
+ *
+ * A builder call never fails on its own: the first error is kept with the step's name, and
+ * evs_pipeline_check(), poll or start returns it. A stream handle is never NULL and *borrowed
+ * until* the pipeline is released; after a failure it is the pipeline's error stream. A stream of
+ * another pipeline, or a builder call after start, is a defined error (EVS_ERR_MISUSE).
+ *
+ *   evs_source -> evs_filter, evs_project, evs_explode, evs_apply -> evs_window_by -> evs_sink,
+ * evs_each
+ *                                                             \-> evs_late
+ */
+#ifndef EVSTREAM_PIPELINE_H
+#define EVSTREAM_PIPELINE_H
+
+#include "evstream/connector.h"
+#include "evstream/function.h"
+#include "evstream/window.h"
+
+typedef struct evs_pipeline evs_pipeline;
+typedef struct evs_stream evs_stream;
+
+/** A row for the host; *borrowed until* return. `kind` is in the row. A failure stops the pipeline
+ * with EVS_ERR_CALLBACK. */
+typedef evs_status (*evs_each_fn)(const evs_row *row, void *user_data);
+
+EVS_BEGIN_DECLS
+
+/**
+ * A pipeline without steps.
+ *
+ * @param name *copied*; letters, digits, '.', '_', '-'; the default application.id
+ * @returns EVS_OK with a *new reference*; EVS_ERR_INVALID; EVS_ERR_NOMEM
+ * @threads any
+ * @since 0.1
+ */
+EVS_API evs_status evs_pipeline_new(evs_context *context,
+                                    const char *name,
+                                    evs_pipeline **ret_pipeline,
+                                    evs_error **reterr);
+/** Release without commit (close first): what was not committed is replayed at the next start. NULL
+ * is allowed. @returns NULL @threads one at a time, not in a callback @since 0.1 */
+EVS_API evs_pipeline *evs_pipeline_unref(evs_pipeline *pipeline);
+
+/** Set an option of the pipeline (docs/reference/configuration.md) or one that connectors inherit:
+ * kafka.*, schema.registry.*. Errors are kept for check. @threads one at a time @since 0.1 */
+EVS_API void evs_pipeline_set(evs_pipeline *pipeline, const char *key, const char *value);
+
+/** Rows of a connector. Options: the connector's, those of the codec (format, columns, schema.file,
+ * ...), and of time (event.time, out_of_orderness, ...). @threads one at a time @since 0.1 */
+EVS_API evs_stream *
+evs_source(evs_pipeline *pipeline, const char *connector, const evs_options *options);
+/** As evs_source(), with the schema as an object (*new reference* kept). @threads one at a time
+ * @since 0.1 */
+EVS_API evs_stream *evs_source_with_schema(evs_pipeline *pipeline,
+                                           const char *connector,
+                                           evs_schema *schema,
+                                           const evs_options *options);
+/** Rows for which the condition is TRUE (not NULL). @threads one at a time @since 0.1 */
+EVS_API evs_stream *evs_filter(evs_stream *stream, const char *condition);
+/** Other columns: "page, load_ms / 1000.0 AS load_s, *". @threads one at a time @since 0.1 */
+EVS_API evs_stream *evs_project(evs_stream *stream, const char *expressions);
+/** A row per element of an ARRAY column; the column is replaced by its element, fields of a STRUCT
+ * element as columns `alias.field`... when alias is NULL, the array's name is used. An empty or
+ * NULL array gives no row. @threads one at a time @since 0.1 */
+EVS_API evs_stream *evs_explode(evs_stream *stream, const char *array, const char *alias);
+/** Host code as a step. `out_columns`: column definitions of the rows out. @callback inside poll or
+ * a worker; with several workers on several threads at once @threads one at a time @since 0.1 */
+EVS_API evs_stream *
+evs_apply(evs_stream *stream, const char *out_columns, evs_apply_fn fn, void *user_data);
+/** Group and aggregate by window: see evs_window_new(). `options` is *copied*. @threads one at a
+ * time @since 0.1 */
+EVS_API evs_stream *evs_window_by(evs_stream *stream,
+                                  const char *keys,
+                                  const evs_window_options *options,
+                                  const char *aggregates);
+/** Late rows of a window stream. Without a sink on it they are dead letters, stage "late". @threads
+ * one at a time @since 0.1 */
+EVS_API evs_stream *evs_late(evs_stream *window_stream);
+/** Keep a stream's rows in a connector. @threads one at a time @since 0.1 */
+EVS_API void evs_sink(evs_stream *stream, const char *connector, const evs_options *options);
+/** Give a stream's rows to the host. @callback inside poll, or in a worker, one at a time per
+ * pipeline @threads one at a time @since 0.1 */
+EVS_API void evs_each(evs_stream *stream, evs_each_fn fn, void *user_data);
+/** Where bad events go: rows (stage, code, message, topic, partition, offset, timestamp, key,
+ * payload, headers). Without it they are counted and logged. @threads one at a time @since 0.1 */
+EVS_API void
+evs_dead_letters(evs_pipeline *pipeline, const char *connector, const evs_options *options);
+/** Type of a stream's rows, *borrowed until* the pipeline is released; NULL while it is not known
+ * (a Kafka source whose schema is looked up at start). @threads one at a time @since 0.1 */
+EVS_API const evs_type *evs_stream_type(const evs_stream *stream);
+/** Name a step, for errors, metrics and explain; otherwise "window_1" and so on. @threads one at a
+ * time @since 0.1 */
+EVS_API void evs_stream_name(evs_stream *stream, const char *name);
+
+/** Validate and type everything; nothing is opened. @returns EVS_OK; the first kept error @threads
+ * one at a time @since 0.1 */
+EVS_API evs_status evs_pipeline_check(evs_pipeline *pipeline, evs_error **reterr);
+/** The plan as text: steps, types, effective guarantee of each sink, options that were set (secrets
+ * masked). @param ret_text *borrowed until* the next call @threads one at a time @since 0.1 */
+EVS_API evs_status evs_pipeline_explain(evs_pipeline *pipeline,
+                                        const char **ret_text,
+                                        evs_error **reterr);
+/** A hash of what the pipeline computes: equal for equal plans, kept in snapshots. "" before a
+ * successful check. @threads one at a time @since 0.1 */
+EVS_API const char *evs_pipeline_fingerprint(evs_pipeline *pipeline);
+
+/**
+ * Driven mode: work for at most `budget_ms` (a commit step may exceed it). The first call checks,
+ * recovers and opens.
+ *
+ * @param budget_ms 0: what is there, without waiting; otherwise waits for input up to so long
+ * @returns EVS_OK (worked); EVS_AGAIN (nothing to do); EVS_END (all sources are through, windows
+ * closed, committed); a failure: not retriable, the pipeline is stopped, committed epochs are safe
+ * @threads one at a time
+ * @callback evs_each, evs_apply, host functions, log
+ * @since 0.1
+ */
+EVS_API evs_status evs_pipeline_poll(evs_pipeline *pipeline, int64_t budget_ms, evs_error **reterr);
+/** A level-triggered descriptor: readable when poll has work or a deadline passed. Owned by the
+ * pipeline. -1 before the first poll or check failed. @threads one at a time @since 0.1 */
+EVS_API int evs_pipeline_fd(evs_pipeline *pipeline);
+/** Milliseconds until poll should be called even if the descriptor stays silent; 0: now; -1: no
+ * deadline. @threads one at a time @since 0.1 */
+EVS_API int64_t evs_pipeline_next_ms(evs_pipeline *pipeline);
+
+/** Threaded mode: `workers` (1..64) threads run the tasks. @returns EVS_OK; as
+ * evs_pipeline_check(); EVS_ERR_MISUSE @threads one at a time @since 0.1 */
+EVS_API evs_status evs_pipeline_start(evs_pipeline *pipeline, int32_t workers, evs_error **reterr);
+/** Threaded mode: wait until all sources are through or it failed. @returns EVS_OK (through);
+ * EVS_AGAIN (time-out); the failure @threads one at a time @blocks up to timeout_ms (-1: no limit)
+ * @since 0.1 */
+EVS_API evs_status evs_pipeline_wait(evs_pipeline *pipeline,
+                                     int64_t timeout_ms,
+                                     evs_error **reterr);
+/** Commit now what was processed. @returns EVS_OK; the failure @threads one at a time; not in a
+ * callback @blocks as sinks need, up to close.timeout.ms @since 0.1 */
+EVS_API evs_status evs_pipeline_commit(evs_pipeline *pipeline, evs_error **reterr);
+/** Take no more input, commit, close connectors, end threads; in bounded time (close.timeout.ms).
+ * What could not be committed is replayed at the next start. @returns EVS_OK; EVS_ERR_TIMEOUT and
+ * others when the last commit failed @threads one at a time, not in a callback @blocks up to
+ * close.timeout.ms @since 0.1 */
+EVS_API evs_status evs_pipeline_close(evs_pipeline *pipeline, evs_error **reterr);
+
+/** "new", "connecting", "running", "retrying: sink_1: ...", "stopped", "failed: ..."; *borrowed
+ * until* the next call. @threads one at a time @since 0.1 */
+EVS_API const char *evs_pipeline_state(evs_pipeline *pipeline);
+/** One metric by name, summed over its labels ("events_in_total"); names:
+ * docs/reference/metrics.md. @returns EVS_OK; EVS_ERR_NOT_FOUND @threads any @since 0.1 */
+EVS_API evs_status evs_pipeline_metric(evs_pipeline *pipeline, const char *name, double *ret_value);
+/** All metrics as Prometheus text (version 0.0.4); *borrowed until* the next call. @threads one at
+ * a time @since 0.1 */
+EVS_API evs_status evs_pipeline_metrics_text(evs_pipeline *pipeline,
+                                             const char **ret_text,
+                                             evs_error **reterr);
+/** Why a window of this stream is still open: watermark, which partition holds it and for how long,
+ * grace left; *borrowed until* the next call. @threads one at a time @since 0.1 */
+EVS_API evs_status evs_pipeline_explain_window(evs_stream *window_stream,
+                                               int64_t window_start_ms,
+                                               const char **ret_text,
+                                               evs_error **reterr);
+
+/** The appender of a `memory` or `callback` source: rows of its schema from the host; they are
+ * taken at the next poll. @returns EVS_ERR_UNSUPPORTED for another connector @threads one at a time
+ * @since 0.1 */
+EVS_API evs_status evs_stream_push(evs_stream *source,
+                                   evs_batch *batch,
+                                   int32_t partition,
+                                   evs_error **reterr);
+/** As evs_stream_push(), one raw event (JSON, Avro ...) for a `memory` source with a format;
+ * *copied*. @threads one at a time @since 0.1 */
+EVS_API evs_status evs_stream_push_bytes(evs_stream *source,
+                                         const void *value,
+                                         size_t value_len,
+                                         const void *key,
+                                         size_t key_len,
+                                         int64_t timestamp_ms,
+                                         int32_t partition,
+                                         evs_error **reterr);
+/** A `memory` source gets no more: the pipeline ends when all has been processed. @threads one at a
+ * time @since 0.1 */
+EVS_API evs_status evs_stream_push_end(evs_stream *source, evs_error **reterr);
+
+EVS_END_DECLS
+
+#endif

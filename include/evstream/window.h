@@ -1,0 +1,166 @@
+/*
+ * evstream/window.h: windows and aggregates alone: push rows, advance time, take results. No
+ * broker, no pipeline, no thread, no clock. A pipeline's evs_window_by() is this same operator.
+ *
+ * Result rows: the grouping keys, `window_start`, `window_end` (TIMESTAMP), then the aggregates.
+ * Their event time is window_end - 1. Time (source: Kafka Streams' and Flink's rules as in
+ * docs/architecture.md): a row is late when window_end + grace <= watermark, the watermark
+ * including that row; a closed window never opens again.
+ */
+#ifndef EVSTREAM_WINDOW_H
+#define EVSTREAM_WINDOW_H
+
+#include "evstream/schema.h"
+
+typedef enum evs_window_kind {
+    EVS_WINDOW_TUMBLING = 1 /* [start, start + size), start = offset modulo size */
+} evs_window_kind;
+
+typedef enum evs_emit {
+    EVS_EMIT_CHANGES = 1, /* per flush (take, commit): what changed since the last one; first
+                             insert, then update */
+    EVS_EMIT_FINAL = 2    /* once, when the window closes */
+} evs_emit;
+
+typedef enum evs_time_kind {
+    EVS_TIME_EVENT = 1,
+    EVS_TIME_PROCESSING = 2 /* rows belong to the window of the host's clock when they arrive */
+} evs_time_kind;
+
+typedef enum evs_time_rule {
+    EVS_TIME_WATERMARK = 1, /* per-partition watermark, minimum over partitions */
+    EVS_TIME_STREAM = 2     /* Kafka Streams and ksqlDB: highest event time seen, no delay */
+} evs_time_rule;
+
+typedef enum evs_null_key {
+    EVS_NULL_KEY_DEAD_LETTER = 1, /* counted and sent to the dead letters */
+    EVS_NULL_KEY_GROUP = 2        /* NULL is a key like another */
+} evs_null_key;
+
+typedef struct evs_window_options {
+    size_t struct_size;
+    int64_t size_ms;
+    int64_t offset_ms;           /* of window starts to the epoch; any value */
+    int64_t grace_ms;            /* how long after its end a window takes rows; default 0 */
+    int64_t out_of_orderness_ms; /* stand-alone windows: watermark = highest event time pushed -
+                                    this; default EVS_FOREVER: only evs_window_advance() moves time.
+                                    A pipeline ignores it: its sources have `out_of_orderness` */
+    int64_t state_bytes_max;     /* bound of what the operator keeps; default 1 GiB; reaching it is
+                                    EVS_ERR_LIMIT */
+    int32_t kind;                /* evs_window_kind; default tumbling */
+    int32_t emit;                /* evs_emit; default changes */
+    int32_t time;                /* evs_time_kind; default event time */
+    int32_t null_key;            /* evs_null_key; default dead letter */
+} evs_window_options;
+
+#define EVS_WINDOW_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(evs_window_options), 0, 0, 0, INT64_MAX, INT64_C(1) << 30, EVS_WINDOW_TUMBLING,     \
+            EVS_EMIT_CHANGES, EVS_TIME_EVENT, EVS_NULL_KEY_DEAD_LETTER                             \
+    }
+
+typedef struct evs_window evs_window;
+
+EVS_BEGIN_DECLS
+
+/** Function twin of EVS_WINDOW_OPTIONS_INIT. @threads any @since 0.1 */
+EVS_API void evs_window_options_init(evs_window_options *options);
+
+/**
+ * Make a window operator.
+ *
+ * @param schema type of the rows that will be pushed; *new reference* kept
+ * @param keys grouping expressions with optional aliases, comma-separated: "page", "upper(page) AS
+ * p, user_id"; NULL or "": one group
+ * @param aggregates "count(*) AS views, avg(load_ms) AS load_ms": count, sum, avg, min, max,
+ * count_distinct / count(DISTINCT x)
+ * @returns EVS_OK with a *new reference*; EVS_ERR_INVALID (an option out of range, named);
+ * EVS_ERR_EXPRESSION (origin: column of the text; the message lists the fields that exist);
+ * EVS_ERR_TYPE; EVS_ERR_NOMEM
+ * @threads any
+ * @since 0.1
+ */
+EVS_API evs_status evs_window_new(evs_context *context,
+                                  evs_schema *schema,
+                                  const char *keys,
+                                  const char *aggregates,
+                                  const evs_window_options *options,
+                                  evs_window **ret_window,
+                                  evs_error **reterr);
+/** Release; NULL is allowed; results taken before stay valid. @returns NULL @threads one at a time
+ * @since 0.1 */
+EVS_API evs_window *evs_window_unref(evs_window *window);
+/** Type of result rows, *borrowed until* the window is released. @threads any @since 0.1 */
+EVS_API const evs_type *evs_window_result_type(const evs_window *window);
+/** Type of late rows: the input's fields, then window_start, window_end (newest refused),
+ * windows_refused, windows_accepted, lateness_ms, watermark; *borrowed until* the window is
+ * released. @threads any @since 0.1 */
+EVS_API const evs_type *evs_window_late_type(const evs_window *window);
+/** The window's own appender; full batches are pushed by themselves, the rest by the next push,
+ * advance, take or snapshot. *borrowed until* the window is released. @threads one at a time @since
+ * 0.1 */
+EVS_API evs_appender *evs_window_appender(evs_window *window);
+/**
+ * Push rows as columns. Rows without event time, with a NULL key, or for which an expression fails
+ * are rejected (see evs_window_reject_fn).
+ *
+ * @returns EVS_OK; EVS_ERR_TYPE (another type than the schema's); EVS_ERR_LIMIT (state bound
+ * reached: the batch was not taken, take or advance first); EVS_ERR_NOMEM (nothing was taken)
+ * @threads one at a time
+ * @since 0.1
+ */
+EVS_API evs_status evs_window_push(evs_window *window, evs_batch *batch, evs_error **reterr);
+/** Move the watermark; one that goes back is ignored. @returns EVS_OK; EVS_ERR_NOMEM @threads one
+ * at a time @since 0.1 */
+EVS_API evs_status evs_window_advance(evs_window *window, int64_t watermark_ms, evs_error **reterr);
+/** The watermark; EVS_TIME_NONE before the first. @threads one at a time @since 0.1 */
+EVS_API int64_t evs_window_watermark(const evs_window *window);
+/**
+ * Next batch of results. EVS_EMIT_CHANGES: what changed since the last take.
+ *
+ * @param ret_batch receives a *new reference* that outlives the window
+ * @returns EVS_OK; EVS_END (no more now); EVS_ERR_NOMEM (nothing is lost: call again)
+ * @threads one at a time
+ * @since 0.1
+ */
+EVS_API evs_status evs_window_take(evs_window *window, evs_batch **ret_batch, evs_error **reterr);
+/** Next batch of late rows, as data. @returns as evs_window_take() @threads one at a time @since
+ * 0.1 */
+EVS_API evs_status evs_window_take_late(evs_window *window,
+                                        evs_batch **ret_batch,
+                                        evs_error **reterr);
+
+/** A row that the window could not take: stage ("event_time", "null_key", "expression"), status,
+ * message; the row is *borrowed until* return. */
+typedef void (*evs_window_reject_fn)(
+    const char *stage, evs_status status, const char *message, const evs_row *row, void *user_data);
+/** Where rejected rows go; without it they are only counted. @callback in push, advance, take
+ * @threads one at a time @since 0.1 */
+EVS_API void evs_window_on_reject(evs_window *window, evs_window_reject_fn fn, void *user_data);
+/** Counters, for tests and metrics: "rows", "late", "rejected", "open_windows", "keys",
+ * "state_bytes"; -1 for another name. @threads one at a time @since 0.1 */
+EVS_API int64_t evs_window_counter(const evs_window *window, const char *name);
+
+/**
+ * All state as bytes (checksummed), results not yet taken included.
+ *
+ * @param ret_data *borrowed until* the next call on the window
+ * @returns EVS_OK; EVS_ERR_NOMEM
+ * @threads one at a time
+ * @since 0.1
+ */
+EVS_API evs_status evs_window_snapshot(evs_window *window,
+                                       const void **ret_data,
+                                       size_t *ret_len,
+                                       evs_error **reterr);
+/** Replace the state by a snapshot of a window made with the same schema, keys, aggregates and
+ * options. @returns EVS_OK; EVS_ERR_CORRUPT; EVS_ERR_STATE (another window); EVS_ERR_NOMEM; the
+ * window is unchanged on failure @threads one at a time @since 0.1 */
+EVS_API evs_status evs_window_restore(evs_window *window,
+                                      const void *data,
+                                      size_t len,
+                                      evs_error **reterr);
+
+EVS_END_DECLS
+
+#endif

@@ -1,0 +1,106 @@
+/*
+ * base/context.h: inside of evs_context: allocator, log, and slots for what upper layers register.
+ *
+ * Upper layers hang their registries (connectors, functions, schemas) on the context through named slots,
+ * so that base knows nothing of them. A slot is filled once and released, in reverse order, with the context.
+ */
+#ifndef EVS_BASE_CONTEXT_H
+#define EVS_BASE_CONTEXT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "evstream/context.h"
+#include "evstream/connector.h"
+
+#define EVS__LIKELY(x) __builtin_expect(!!(x), 1)
+#define EVS__UNLIKELY(x) __builtin_expect(!!(x), 0)
+
+typedef enum evs__slot {
+    EVS__SLOT_CONNECTORS,
+    EVS__SLOT_FUNCTIONS,
+    EVS__SLOT_REGISTRY,
+    EVS__SLOT_COUNT
+} evs__slot;
+
+struct evs_context {
+    atomic_int refs;
+    evs_allocator allocator;
+    evs_log_fn log;
+    void *log_user_data;
+    int32_t log_level;
+    char *module_dir;
+    pthread_mutex_t lock; /* of the slots' registries; never held while host code runs */
+    void *slots[EVS__SLOT_COUNT];
+    void (*slot_free[EVS__SLOT_COUNT])(evs_context *context, void *value);
+};
+
+/* Memory. Sizes are overflow-checked; zero bytes give a valid pointer; evs__free(NULL) is fine. */
+void *evs__alloc(evs_context *ctx, size_t size);
+void *evs__calloc(evs_context *ctx, size_t count, size_t size);
+void *evs__realloc(evs_context *ctx, void *ptr, size_t size);
+void *evs__realloc_array(evs_context *ctx, void *ptr, size_t count, size_t size);
+void evs__free(evs_context *ctx, void *ptr);
+char *evs__strdup(evs_context *ctx, const char *text);
+char *evs__strndup(evs_context *ctx, const char *text, size_t len);
+
+/* true on overflow; *ret then saturates */
+static inline bool evs__add_overflow(size_t a, size_t b, size_t *ret)
+{
+    if (__builtin_add_overflow(a, b, ret)) {
+        *ret = SIZE_MAX;
+        return true;
+    }
+    return false;
+}
+
+static inline bool evs__mul_overflow(size_t a, size_t b, size_t *ret)
+{
+    if (__builtin_mul_overflow(a, b, ret)) {
+        *ret = SIZE_MAX;
+        return true;
+    }
+    return false;
+}
+
+/* time arithmetic saturates: INT64_MIN and INT64_MAX are "before" and "after" everything */
+static inline int64_t evs__time_add(int64_t a, int64_t b)
+{
+    int64_t r;
+    if (__builtin_add_overflow(a, b, &r))
+        return b > 0 ? INT64_MAX : INT64_MIN;
+    return r;
+}
+
+static inline int64_t evs__time_sub(int64_t a, int64_t b)
+{
+    int64_t r;
+    if (__builtin_sub_overflow(a, b, &r))
+        return b > 0 ? INT64_MIN : INT64_MAX;
+    return r;
+}
+
+/*
+ * Accept a per-call option struct of an older or newer caller: a shorter one keeps our defaults for the rest,
+ * a longer one is accepted when its unknown tail is zero. Every such struct starts with size_t struct_size.
+ */
+evs_status evs__options_copy(void *known, size_t known_size, const void *given);
+
+/*
+ * Errors. `return evs__fail(ctx, reterr, EVS_ERR_X, "...", ...)`: fills *reterr when wanted and returns the status. When there
+ * is no memory for the error, *reterr gets the constant out-of-memory error. evs_error_annotate/prefix (connector.h) work on it.
+ */
+evs_status evs__fail(evs_context *ctx, evs_error **reterr, evs_status status, const char *format, ...)
+    EVS_PRINTF(4, 5);
+evs_status evs__fail_at(evs_context *ctx, evs_error **reterr, evs_status status, const char *origin,
+                        const char *format, ...) EVS_PRINTF(5, 6);
+evs_status evs__nomem(evs_error **reterr);
+/* move `from` into *reterr (or drop it); returns its status; from may be NULL (EVS_OK) */
+evs_status evs__error_move(evs_error **reterr, evs_error *from);
+/* one more reference, for an error that is kept and told again */
+evs_error *evs__error_ref(evs_error *error);
+
+void evs__log(evs_context *ctx, int32_t level, const char *where, const char *format, ...)
+    EVS_PRINTF(4, 5);
+
+#endif
