@@ -256,6 +256,26 @@ EVS_API const char *evs_config_extra(const evs_config *config, size_t i, const c
  * to pick theirs (format, framing, ...); *borrowed until* close. @threads any @since 0.1 */
 EVS_API const evs_options *evs_config_options(const evs_config *config);
 
+/**
+ * Hang something on a context that several connectors or objects share (a client, an embedded
+ * cluster); it is released with the context, newest first.
+ *
+ * @param name unique, e.g. "mylib.pool"; *copied*
+ * @param value *transferred on success*
+ * @returns EVS_OK; EVS_ERR_INVALID; EVS_ERR_MISUSE (the name is taken: another thread was faster);
+ * EVS_ERR_NOMEM
+ * @threads any
+ * @since 0.1
+ */
+EVS_API evs_status evs_context_attach(evs_context *context,
+                                      const char *name,
+                                      void *value,
+                                      void (*free_fn)(evs_context *context, void *value),
+                                      evs_error **reterr);
+/** What was attached under a name, *borrowed until* the context is released; NULL if nothing.
+ * @threads any @since 0.1 */
+EVS_API void *evs_context_attached(evs_context *context, const char *name);
+
 /* Tools for connectors, on the context's allocator and log. */
 /** Memory of the context's allocator; NULL when there is none. @threads any @since 0.1 */
 EVS_API void *evs_alloc(evs_context *context, size_t size);

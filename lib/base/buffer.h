@@ -1,8 +1,9 @@
 /*
  * base/buffer.h: a growable, bounded run of bytes; the only string builder in the library.
  *
- * Appends fail as a whole (nothing is written) with EVS_ERR_NOMEM or EVS_ERR_LIMIT, and the buffer remembers the first
- * failure in `status`, so a long run of appends needs one check at its end. Numbers are written without locale.
+ * Appends fail as a whole (nothing is written) with EVS_ERR_NOMEM or EVS_ERR_LIMIT, and the buffer
+ * remembers the first failure in `status`, so a long run of appends needs one check at its end.
+ * Numbers are written without locale.
  */
 #ifndef EVS_BASE_BUFFER_H
 #define EVS_BASE_BUFFER_H

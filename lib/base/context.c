@@ -1,8 +1,9 @@
 /*
  * base/context.c: the context and the memory functions that everything else allocates with.
  *
- * Reference counted and atomic, because children (batches, exported Arrow arrays) may be released on any
- * thread long after the host dropped its own reference. Slots are released last-registered first.
+ * Reference counted and atomic, because children (batches, exported Arrow arrays) may be released
+ * on any thread long after the host dropped its own reference. Attachments are released newest
+ * first.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -41,8 +42,8 @@ static bool allocator_is_mixed(const evs_allocator *a)
     return set != 0 && set != 3;
 }
 
-evs_status evs_context_new(const evs_context_options *options, evs_context **ret_context,
-                           evs_error **reterr)
+evs_status
+evs_context_new(const evs_context_options *options, evs_context **ret_context, evs_error **reterr)
 {
     evs_context_options opt = EVS_CONTEXT_OPTIONS_INIT;
     evs_context *ctx = NULL;
@@ -83,13 +84,75 @@ evs_context *evs_context_ref(evs_context *context)
     return context;
 }
 
+struct evs__attachment {
+    evs__attachment *next;
+    void *value;
+    void (*free_fn)(evs_context *context, void *value);
+    char name[];
+};
+
+static void *attached_locked(evs_context *context, const char *name)
+{
+    for (evs__attachment *a = context->attachments; a; a = a->next) {
+        if (strcmp(a->name, name) == 0)
+            return a->value;
+    }
+    return NULL;
+}
+
+evs_status evs_context_attach(evs_context *context,
+                              const char *name,
+                              void *value,
+                              void (*free_fn)(evs_context *context, void *value),
+                              evs_error **reterr)
+{
+    evs__attachment *a;
+    evs_status status = EVS_OK;
+
+    if (!context || !name || !value)
+        return evs__fail(context, reterr, EVS_ERR_INVALID, "context, name or value is NULL");
+    a = evs__alloc(context, sizeof(*a) + strlen(name) + 1);
+    if (!a)
+        return evs__nomem(reterr);
+    a->value = value;
+    a->free_fn = free_fn;
+    strcpy(a->name, name);
+    pthread_mutex_lock(&context->lock);
+    if (attached_locked(context, name)) {
+        status = EVS_ERR_MISUSE;
+    } else {
+        a->next = context->attachments;
+        context->attachments = a;
+    }
+    pthread_mutex_unlock(&context->lock);
+    if (status) {
+        evs__free(context, a);
+        return evs__fail(context, reterr, status, "\"%s\" is already attached", name);
+    }
+    return EVS_OK;
+}
+
+void *evs_context_attached(evs_context *context, const char *name)
+{
+    void *value;
+    if (!context || !name)
+        return NULL;
+    pthread_mutex_lock(&context->lock);
+    value = attached_locked(context, name);
+    pthread_mutex_unlock(&context->lock);
+    return value;
+}
+
 evs_context *evs_context_unref(evs_context *context)
 {
+    evs__attachment *a;
     if (!context || atomic_fetch_sub_explicit(&context->refs, 1, memory_order_acq_rel) != 1)
         return NULL;
-    for (int i = EVS__SLOT_COUNT - 1; i >= 0; i--) {
-        if (context->slots[i])
-            context->slot_free[i](context, context->slots[i]);
+    while ((a = context->attachments)) {
+        context->attachments = a->next;
+        if (a->free_fn)
+            a->free_fn(context, a->value);
+        evs__free(context, a);
     }
     evs__free(context, context->module_dir);
     pthread_mutex_destroy(&context->lock);
@@ -98,8 +161,9 @@ evs_context *evs_context_unref(evs_context *context)
 }
 
 /*
- * Accept a per-call option struct of an older or newer caller: a shorter one keeps our defaults for the rest,
- * a longer one is accepted when its unknown tail is zero. Every such struct starts with size_t struct_size.
+ * Accept a per-call option struct of an older or newer caller: a shorter one keeps our defaults for
+ * the rest, a longer one is accepted when its unknown tail is zero. Every such struct starts with
+ * size_t struct_size.
  */
 evs_status evs__options_copy(void *known, size_t known_size, const void *given)
 {
@@ -196,8 +260,8 @@ void evs_free(evs_context *context, void *ptr)
         evs__free(context, ptr);
 }
 
-static void log_va(evs_context *ctx, int32_t level, const char *where, const char *format,
-                   va_list ap)
+static void
+log_va(evs_context *ctx, int32_t level, const char *where, const char *format, va_list ap)
 {
     char line[1024];
     if (!ctx || !ctx->log || level > ctx->log_level)

@@ -1,8 +1,9 @@
 /*
  * base/context.h: inside of evs_context: allocator, log, and slots for what upper layers register.
  *
- * Upper layers hang their registries (connectors, functions, schemas) on the context through named slots,
- * so that base knows nothing of them. A slot is filled once and released, in reverse order, with the context.
+ * Upper layers and connectors hang what a context shares (registries, an embedded cluster) on it
+ * with evs_context_attach(), so that base knows nothing of them. Attachments are released, newest
+ * first, with the context.
  */
 #ifndef EVS_BASE_CONTEXT_H
 #define EVS_BASE_CONTEXT_H
@@ -16,12 +17,7 @@
 #define EVS__LIKELY(x) __builtin_expect(!!(x), 1)
 #define EVS__UNLIKELY(x) __builtin_expect(!!(x), 0)
 
-typedef enum evs__slot {
-    EVS__SLOT_CONNECTORS,
-    EVS__SLOT_FUNCTIONS,
-    EVS__SLOT_REGISTRY,
-    EVS__SLOT_COUNT
-} evs__slot;
+typedef struct evs__attachment evs__attachment;
 
 struct evs_context {
     atomic_int refs;
@@ -30,9 +26,9 @@ struct evs_context {
     void *log_user_data;
     int32_t log_level;
     char *module_dir;
-    pthread_mutex_t lock; /* of the slots' registries; never held while host code runs */
-    void *slots[EVS__SLOT_COUNT];
-    void (*slot_free[EVS__SLOT_COUNT])(evs_context *context, void *value);
+    pthread_mutex_t lock; /* of the attachments and the registries among them; never held while host
+                             code runs */
+    evs__attachment *attachments; /* newest first: released in that order */
 };
 
 /* Memory. Sizes are overflow-checked; zero bytes give a valid pointer; evs__free(NULL) is fine. */
@@ -81,19 +77,26 @@ static inline int64_t evs__time_sub(int64_t a, int64_t b)
 }
 
 /*
- * Accept a per-call option struct of an older or newer caller: a shorter one keeps our defaults for the rest,
- * a longer one is accepted when its unknown tail is zero. Every such struct starts with size_t struct_size.
+ * Accept a per-call option struct of an older or newer caller: a shorter one keeps our defaults for
+ * the rest, a longer one is accepted when its unknown tail is zero. Every such struct starts with
+ * size_t struct_size.
  */
 evs_status evs__options_copy(void *known, size_t known_size, const void *given);
 
 /*
- * Errors. `return evs__fail(ctx, reterr, EVS_ERR_X, "...", ...)`: fills *reterr when wanted and returns the status. When there
- * is no memory for the error, *reterr gets the constant out-of-memory error. evs_error_annotate/prefix (connector.h) work on it.
+ * Errors. `return evs__fail(ctx, reterr, EVS_ERR_X, "...", ...)`: fills *reterr when wanted and
+ * returns the status. When there is no memory for the error, *reterr gets the constant
+ * out-of-memory error. evs_error_annotate/prefix (connector.h) work on it.
  */
-evs_status evs__fail(evs_context *ctx, evs_error **reterr, evs_status status, const char *format, ...)
+evs_status
+evs__fail(evs_context *ctx, evs_error **reterr, evs_status status, const char *format, ...)
     EVS_PRINTF(4, 5);
-evs_status evs__fail_at(evs_context *ctx, evs_error **reterr, evs_status status, const char *origin,
-                        const char *format, ...) EVS_PRINTF(5, 6);
+evs_status evs__fail_at(evs_context *ctx,
+                        evs_error **reterr,
+                        evs_status status,
+                        const char *origin,
+                        const char *format,
+                        ...) EVS_PRINTF(5, 6);
 evs_status evs__nomem(evs_error **reterr);
 /* move `from` into *reterr (or drop it); returns its status; from may be NULL (EVS_OK) */
 evs_status evs__error_move(evs_error **reterr, evs_error *from);

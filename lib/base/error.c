@@ -1,9 +1,9 @@
 /*
  * base/error.c: the error object: a status, one line of text, and where.
  *
- * One allocation holds the struct, the message and the origin. Errors outlive contexts (a failed evs_context_new has none),
- * so an error remembers the allocator's free function, not the context. When there is no memory for an error, a constant one
- * stands in for it; it is never freed.
+ * One allocation holds the struct, the message and the origin. Errors outlive contexts (a failed
+ * evs_context_new has none), so an error remembers the allocator's free function, not the context.
+ * When there is no memory for an error, a constant one stands in for it; it is never freed.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -45,8 +45,11 @@ evs_status evs__nomem(evs_error **reterr)
     return EVS_ERR_NOMEM;
 }
 
-static evs_error *error_make(evs_context *ctx, evs_status status, const char *origin,
-                             const char *prefix, const char *message)
+static evs_error *error_make(evs_context *ctx,
+                             evs_status status,
+                             const char *origin,
+                             const char *prefix,
+                             const char *message)
 {
     evs_allocator a = {plain_malloc, NULL, plain_free, NULL};
     size_t n_origin = strlen(origin) + 1;
@@ -74,8 +77,12 @@ static evs_error *error_make(evs_context *ctx, evs_status status, const char *or
     return e;
 }
 
-static evs_status fail_va(evs_context *ctx, evs_error **reterr, evs_status status,
-                          const char *origin, const char *format, va_list ap)
+static evs_status fail_va(evs_context *ctx,
+                          evs_error **reterr,
+                          evs_status status,
+                          const char *origin,
+                          const char *format,
+                          va_list ap)
 {
     char line[1024];
     if (!reterr)
@@ -87,7 +94,8 @@ static evs_status fail_va(evs_context *ctx, evs_error **reterr, evs_status statu
     return status;
 }
 
-evs_status evs__fail(evs_context *ctx, evs_error **reterr, evs_status status, const char *format, ...)
+evs_status
+evs__fail(evs_context *ctx, evs_error **reterr, evs_status status, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
@@ -96,8 +104,12 @@ evs_status evs__fail(evs_context *ctx, evs_error **reterr, evs_status status, co
     return status;
 }
 
-evs_status evs__fail_at(evs_context *ctx, evs_error **reterr, evs_status status, const char *origin,
-                        const char *format, ...)
+evs_status evs__fail_at(evs_context *ctx,
+                        evs_error **reterr,
+                        evs_status status,
+                        const char *origin,
+                        const char *format,
+                        ...)
 {
     va_list ap;
     va_start(ap, format);
@@ -106,8 +118,8 @@ evs_status evs__fail_at(evs_context *ctx, evs_error **reterr, evs_status status,
     return status;
 }
 
-evs_status evs_error_set(evs_context *context, evs_error **reterr, evs_status status,
-                         const char *format, ...)
+evs_status
+evs_error_set(evs_context *context, evs_error **reterr, evs_status status, const char *format, ...)
 {
     va_list ap;
     va_start(ap, format);
@@ -117,8 +129,8 @@ evs_status evs_error_set(evs_context *context, evs_error **reterr, evs_status st
 }
 
 /* replace *reterr by a copy with other texts, keeping the rest; on no memory the old one stays */
-static void error_rewrite(evs_context *ctx, evs_error **reterr, const char *origin,
-                          const char *prefix)
+static void
+error_rewrite(evs_context *ctx, evs_error **reterr, const char *origin, const char *prefix)
 {
     evs_error *old = *reterr;
     evs_error *e = error_make(ctx, old->status, origin, prefix, old->message);
@@ -131,8 +143,12 @@ static void error_rewrite(evs_context *ctx, evs_error **reterr, const char *orig
     *reterr = e;
 }
 
-void evs_error_annotate(evs_context *context, evs_error **reterr, bool retriable, bool fatal,
-                        int32_t kafka_code, const char *origin)
+void evs_error_annotate(evs_context *context,
+                        evs_error **reterr,
+                        bool retriable,
+                        bool fatal,
+                        int32_t kafka_code,
+                        const char *origin)
 {
     if (!reterr || !*reterr || *reterr == &nomem_error)
         return;

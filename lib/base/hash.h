@@ -1,6 +1,7 @@
 /*
- * base/hash.h: 64-bit hashes of bytes and integers, fixed for ever: task placement and snapshots depend on them.
- * Not for adversarial keys across processes: tables bound their probe length by growing, and all state has a byte bound.
+ * base/hash.h: 64-bit hashes of bytes and integers, fixed for ever: task placement and snapshots
+ * depend on them. Not for adversarial keys across processes: tables bound their probe length by
+ * growing, and all state has a byte bound.
  */
 #ifndef EVS_BASE_HASH_H
 #define EVS_BASE_HASH_H
@@ -61,7 +62,8 @@ static inline uint64_t evs__hash_u64(uint64_t v, uint64_t seed)
 
 /* CRC-32C of snapshots and files */
 uint32_t evs__crc32c(uint32_t crc, const void *data, size_t len);
-/* Kafka's murmur2 (Java client's default partitioner): partition = (murmur2 & 0x7fffffff) % partitions */
+/* Kafka's murmur2 (Java client's default partitioner): partition = (murmur2 & 0x7fffffff) %
+ * partitions */
 uint32_t evs__murmur2(const void *data, size_t len);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * base/map.h: text to pointer, for registries and name look-ups off the hot path. Open addressing, bounded.
+ * base/map.h: text to pointer, for registries and name look-ups off the hot path. Open addressing,
+ * bounded.
  */
 #ifndef EVS_BASE_MAP_H
 #define EVS_BASE_MAP_H
@@ -24,7 +25,8 @@ typedef struct evs__map {
 void evs__map_init(evs__map *m, evs_context *ctx, size_t max);
 void evs__map_free(evs__map *m, void (*free_value)(evs_context *ctx, void *value));
 void *evs__map_get(const evs__map *m, const char *key, size_t len);
-/* EVS_ERR_LIMIT, EVS_ERR_NOMEM; an existing value is replaced and returned through ret_old (may be NULL) */
+/* EVS_ERR_LIMIT, EVS_ERR_NOMEM; an existing value is replaced and returned through ret_old (may be
+ * NULL) */
 evs_status evs__map_set(evs__map *m, const char *key, size_t len, void *value, void **ret_old);
 void *evs__map_remove(evs__map *m, const char *key, size_t len);
 /* iterate: start with *pos = 0; NULL at the end */

@@ -1,5 +1,6 @@
 /*
- * base/number.h: text to numbers and back, without locale: integers, doubles (correctly rounded), decimals of up to 38 digits.
+ * base/number.h: text to numbers and back, without locale: integers, doubles (correctly rounded),
+ * decimals of up to 38 digits.
  */
 #ifndef EVS_BASE_NUMBER_H
 #define EVS_BASE_NUMBER_H
@@ -11,10 +12,13 @@ typedef unsigned __int128 evs__uint128;
 
 /* whole text must be a decimal integer; EVS_ERR_DECODE or EVS_ERR_OVERFLOW */
 evs_status evs__parse_int(const char *text, size_t len, int64_t *ret);
-/* JSON number grammar (also leading '+' is refused); correctly rounded; overflow to infinity is EVS_ERR_OVERFLOW */
+/* JSON number grammar (also leading '+' is refused); correctly rounded; overflow to infinity is
+ * EVS_ERR_OVERFLOW */
 evs_status evs__parse_double(const char *text, size_t len, double *ret);
-/* "19.90" with at most `precision` digits and `scale` after the point (fewer are padded, more are EVS_ERR_OVERFLOW unless zero); exponent allowed */
-evs_status evs__parse_decimal(const char *text, size_t len, int32_t precision, int32_t scale, evs__int128 *ret);
+/* "19.90" with at most `precision` digits and `scale` after the point (fewer are padded, more are
+ * EVS_ERR_OVERFLOW unless zero); exponent allowed */
+evs_status evs__parse_decimal(
+    const char *text, size_t len, int32_t precision, int32_t scale, evs__int128 *ret);
 /* both write at most the given bytes, no NUL, and return the length */
 #define EVS__INT_TEXT_MAX 20
 #define EVS__DOUBLE_TEXT_MAX 32
@@ -25,7 +29,8 @@ size_t evs__format_decimal(evs__int128 value, int32_t scale, char *out);
 double evs__decimal_to_double(evs__int128 value, int32_t scale);
 evs__int128 evs__pow10_128(int32_t n); /* 0..38 */
 
-/* length of the valid UTF-8 prefix; equal to len when all is valid (no surrogates, no overlong forms) */
+/* length of the valid UTF-8 prefix; equal to len when all is valid (no surrogates, no overlong
+ * forms) */
 size_t evs__utf8_valid_prefix(const char *data, size_t len);
 static inline bool evs__utf8_valid(const char *data, size_t len)
 {
