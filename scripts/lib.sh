@@ -12,7 +12,7 @@
 #   evs_maven_copy POM DIR       the jars of a POM, once per machine
 #   evs_python_venv              the Python packages of tests/requirements.txt, in a venv
 #   evs_setup DIR CC [OPTION...] configure a build directory, or keep it when nothing changed
-#   evs_compile DIR              build it
+#   evs_compile DIR [TARGET...]  build it
 #   evs_build                    the two above for build/ with the default compiler
 
 evs_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -245,7 +245,9 @@ evs_cxx() {
 }
 
 evs_compile() {
-    ninja -C "$evs_root/$1"
+    local dir=$1
+    shift
+    ninja -C "$evs_root/$dir" "$@"
 }
 
 # The build directory that people use, as they configured it; with default options if it is new.
