@@ -220,7 +220,7 @@ evs_compiler() {
 # evs_setup DIR CC [OPTION...]: DIR is relative to the tree. A directory that is there keeps its
 # objects: other options are set in it; only another compiler starts anew.
 evs_setup() {
-    local dir=$evs_root/$1 cc=$2 had_cc had_options
+    local dir=$evs_root/$1 cc=$2 had_cc="" had_options=""
     shift 2
     if [ -f "$dir/build.ninja" ]; then
         IFS='|' read -r had_cc had_options 2>/dev/null <"$dir/.evs-setup" || had_cc=$cc
