@@ -70,10 +70,10 @@ evs_packages() {
 }
 
 # Programs whose package would also start a daemon: the package is unpacked into the cache, not
-# installed. "program package" a line.
+# installed. "program package..." a line.
 evs_programs() {
     case $1 in
-    services) echo "redis-server redis-server" ;;
+    services) echo "redis-server redis-server redis-tools" ;; # a link to redis-tools' redis-check-rdb
     test) echo "promtool prometheus" ;;
     esac
 }
@@ -106,7 +106,8 @@ evs_apt_update() {
 
 evs_install_packages() {
     local missing how
-    missing=$(evs_missing_packages "$@")
+    # shellcheck disable=SC2046
+    missing=$(evs_missing_packages $(printf '%s\n' "$@" | sort -u))
     missing=${missing% }
     [ -n "$missing" ] || return 0
     if [ "$(id -u)" -eq 0 ]; then
@@ -128,26 +129,32 @@ evs_install_packages() {
     }
 }
 
-# evs_unpack_program PROGRAM PACKAGE: put PROGRAM into the cache when it is not on the PATH.
+# evs_unpack_program PROGRAM PACKAGE...: put PROGRAM into the cache when it is not on the PATH.
 evs_unpack_program() {
-    local program=$1 package=$2 scratch
+    local program=$1 scratch file
+    shift
     ! command -v "$program" >/dev/null || return 0
-    evs_say "unpacking $program from the package $package into $evs_cache/programs"
+    evs_say "unpacking $program by apt-get download $* into $evs_cache/programs"
     evs_apt_update
     scratch=$(mktemp -d "$evs_cache/unpack.XXXXXX")
     # apt's sandbox user may not write here, and says so: harmless.
-    (cd "$scratch" && apt-get -q download "$package" >>"$evs_cache/apt.log" 2>&1 &&
-        dpkg-deb -x ./*.deb "$evs_cache/programs") || {
+    (
+        cd "$scratch"
+        apt-get -q download "$@" >>"$evs_cache/apt.log" 2>&1 || exit 1
+        for file in ./*.deb; do
+            dpkg-deb -x "$file" "$evs_cache/programs" || exit 1
+        done
+    ) || {
         rm -rf "$scratch"
-        evs_die "could not get the package $package (log: $evs_cache/apt.log)"
+        evs_die "could not get $* (log: $evs_cache/apt.log)"
     }
     rm -rf "$scratch"
-    command -v "$program" >/dev/null || evs_die "the package $package has no program $program"
+    command -v "$program" >/dev/null || evs_die "$* without a program $program"
 }
 
 # evs_deps GROUP...: install what these groups need and is not there.
 evs_deps() {
-    local group packages="" program package
+    local group packages="" program from
     mkdir -p "$evs_cache"
     if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
         evs_warn "not a Debian system: nothing is installed, taking what is there"
@@ -159,8 +166,9 @@ evs_deps() {
     # shellcheck disable=SC2086
     evs_install_packages $packages
     for group in "$@"; do
-        while read -r program package; do
-            evs_unpack_program "$program" "$package"
+        while read -r program from; do
+            # shellcheck disable=SC2086
+            evs_unpack_program "$program" $from
         done < <(evs_programs "$group")
     done
 }
