@@ -79,6 +79,7 @@ typedef enum evs_partition_state {
 typedef struct evs_source_host {
     size_t struct_size;
     void *runtime;
+    const char *application_id; /* default name of a consumer group; NULL: none */
     /** Partitions now belong to this source; the runtime answers with the position to start from
      * (-1: the source's own default, e.g. committed or auto.offset.reset; -2: refused, the source
      * reports the error that follows). */
@@ -131,8 +132,8 @@ typedef struct evs_source_functions {
     /** Stop and go on fetching a partition (standstills of seconds only). NULL allowed. */
     evs_status (*pause)(
         void *source, uint32_t topic, int32_t partition, bool paused, evs_error **reterr);
-    /** Tell the outside how far the pipeline is (group offsets): next offset per partition. NULL
-     * allowed. */
+    /** Tell the outside how far the pipeline is (group offsets): next offset per partition.
+     * EVS_AGAIN: on the way, not yet acknowledged. NULL allowed. */
     evs_status (*commit)(void *source,
                          const uint32_t *topics,
                          const int32_t *partitions,
@@ -164,6 +165,8 @@ typedef struct evs_sink_identity {
     int32_t task;          /* -1: the one instance of the pipeline */
     int32_t key_count; /* leading columns that identify a result (grouping keys, then window_start
                           when windowed); 0: rows are appended */
+    int32_t windowed;  /* 1: the last key column is window_start and window_end follows it */
+    int32_t reserved;
 } evs_sink_identity;
 
 typedef struct evs_sink_functions {
@@ -183,9 +186,9 @@ typedef struct evs_sink_functions {
      * next call); epoch -1: none yet. NULL otherwise. */
     evs_status (*recover)(void *sink, int64_t *ret_epoch, evs_error **reterr);
     /**
-     * Write the selected rows of a batch; kinds tell insert, update, delete. EVS_AGAIN: nothing of
-     * it was taken, no room: call again after `flush` or poll. A row that can never be written is
-     * told to `failed` (physical row) and the rest goes on.
+     * Write the selected rows of a batch; kinds tell insert, update, delete. EVS_AGAIN: no room for
+     * all of it now: call again with the same batch, and the sink goes on where it stopped. A row
+     * that can never be written is told to `failed` (physical row) and the rest goes on.
      */
     evs_status (*write)(void *sink,
                         evs_batch *batch,
