@@ -2,8 +2,10 @@
  * base/context.c: the context and the memory functions that everything else allocates with.
  *
  * Reference counted and atomic, because children (batches, exported Arrow arrays) may be released
- * on any thread long after the host dropped its own reference. Attachments are released newest
- * first.
+ * on any thread long after the host dropped its own reference. Two counts: references keep the
+ * whole context, holds (of plain data) only its memory functions; so a registry that is attached to
+ * the context and owns types is no cycle. Attachments are released newest first with the last
+ * reference, the struct with the last hold.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -64,6 +66,7 @@ evs_context_new(const evs_context_options *options, evs_context **ret_context, e
         return evs__nomem(reterr);
     memset(ctx, 0, sizeof(*ctx));
     atomic_init(&ctx->refs, 1);
+    atomic_init(&ctx->holds, 1);
     ctx->allocator = a;
     ctx->log = opt.log;
     ctx->log_user_data = opt.log_user_data;
@@ -154,10 +157,23 @@ evs_context *evs_context_unref(evs_context *context)
             a->free_fn(context, a->value);
         evs__free(context, a);
     }
-    evs__free(context, context->module_dir);
-    pthread_mutex_destroy(&context->lock);
-    context->allocator.free_fn(context, context->allocator.user_data);
+    evs__context_drop(context);
     return NULL;
+}
+
+evs_context *evs__context_hold(evs_context *ctx)
+{
+    atomic_fetch_add_explicit(&ctx->holds, 1, memory_order_relaxed);
+    return ctx;
+}
+
+void evs__context_drop(evs_context *ctx)
+{
+    if (atomic_fetch_sub_explicit(&ctx->holds, 1, memory_order_acq_rel) != 1)
+        return;
+    evs__free(ctx, ctx->module_dir);
+    pthread_mutex_destroy(&ctx->lock);
+    ctx->allocator.free_fn(ctx, ctx->allocator.user_data);
 }
 
 /*

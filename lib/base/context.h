@@ -20,7 +20,8 @@
 typedef struct evs__attachment evs__attachment;
 
 struct evs_context {
-    atomic_int refs;
+    atomic_int refs;  /* of the host and of objects; the last one releases the attachments */
+    atomic_int holds; /* of plain data (types, columns, batches), + 1 for all refs together */
     evs_allocator allocator;
     evs_log_fn log;
     void *log_user_data;
@@ -30,6 +31,14 @@ struct evs_context {
                              code runs */
     evs__attachment *attachments; /* newest first: released in that order */
 };
+
+/*
+ * Plain data holds the context's allocator, not the context: an attachment (a registry of schemas)
+ * may own types without keeping its own context alive. What is held may only allocate, free and
+ * log. Attached objects hold; everything else takes a reference.
+ */
+evs_context *evs__context_hold(evs_context *ctx);
+void evs__context_drop(evs_context *ctx);
 
 /* Memory. Sizes are overflow-checked; zero bytes give a valid pointer; evs__free(NULL) is fine. */
 void *evs__alloc(evs_context *ctx, size_t size);

@@ -60,8 +60,10 @@ static inline uint64_t evs__hash_u64(uint64_t v, uint64_t seed)
     return evs__mix64(v ^ seed, 0x8ebc6af09c88c6e3u);
 }
 
-/* CRC-32C of snapshots and files */
+/* CRC-32C of snapshots and files; start with crc 0, pass the result to go on */
 uint32_t evs__crc32c(uint32_t crc, const void *data, size_t len);
+/* the same without the processor's instruction; for the test that compares both */
+uint32_t evs__crc32c_portable(uint32_t crc, const void *data, size_t len);
 /* Kafka's murmur2 (Java client's default partitioner): partition = (murmur2 & 0x7fffffff) %
  * partitions */
 uint32_t evs__murmur2(const void *data, size_t len);
