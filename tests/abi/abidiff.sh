@@ -12,7 +12,7 @@ baseline=$1 library=$2 include=$3
     exit 1
 }
 status=0
-abidiff --no-show-locs --drop-private-types --headers-dir1 "$include" --headers-dir2 "$include" \
+abidiff --no-show-locs --headers-dir1 "$include" --headers-dir2 "$include" \
     "$baseline" "$library" || status=$?
 # 1 and 2: wrong use; 4: changed; 8: changed incompatibly.
 [ $status -eq 0 ] || {

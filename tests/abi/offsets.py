@@ -54,12 +54,14 @@ def structs(include):
 
 
 def measure(include, compiler, found):
-    """{(struct, field or None): offset or size}, by asking the compiler."""
+    """{(struct, None): size, (struct, field): (offset, size)}, by asking the compiler."""
     lines = ["#include <stdio.h>", "#include <stddef.h>", "#include <evstream/evstream.h>",
              "int main(void) {"]
     for _, name, fields in found:
         lines.append('printf("%%zu\\n", sizeof(%s));' % name)
-        lines += ['printf("%%zu\\n", offsetof(%s, %s));' % (name, field) for field in fields]
+        for field in fields:
+            lines.append('printf("%%zu\\n", offsetof(%s, %s));' % (name, field))
+            lines.append('printf("%%zu\\n", sizeof(((%s *)0)->%s));' % (name, field))
     lines += ["return 0; }"]
     with tempfile.TemporaryDirectory() as folder:
         program = folder + "/measure"
@@ -67,8 +69,12 @@ def measure(include, compiler, found):
                                            program], input="\n".join(lines), text=True, check=True)
         numbers = iter(subprocess.run([program], stdout=subprocess.PIPE, text=True,
                                       check=True).stdout.split())
-    return {(name, field): int(next(numbers))
-            for _, name, fields in found for field in [None] + fields}
+    layout = {}
+    for _, name, fields in found:
+        layout[name, None] = next(numbers)
+        for field in fields:
+            layout[name, field] = (next(numbers), next(numbers))
+    return layout
 
 
 HEAD = """\
@@ -84,6 +90,11 @@ HEAD = """\
 
 #if __SIZEOF_POINTER__ == 8
 
+#define SIZE(type, size) _Static_assert(sizeof(type) == size, "size of " #type)
+#define FIELD(type, field, offset, size)                                                           \\
+    _Static_assert(offsetof(type, field) == offset && sizeof(((type *)0)->field) == size,          \\
+                   "offset or size of " #field " in " #type)
+
 """
 
 
@@ -93,10 +104,9 @@ def write(include, compiler):
     out = [HEAD]
     for header, name, fields in found:
         out.append("/* %s */\n" % header)
-        out.append('_Static_assert(sizeof(%s) == %d, "size");\n' % (name, numbers[name, None]))
+        out.append('SIZE(%s, %s);\n' % (name, numbers[name, None]))
         for field in fields:
-            out.append('_Static_assert(offsetof(%s, %s) == %d, "moved");\n'
-                       % (name, field, numbers[name, field]))
+            out.append('FIELD(%s, %s, %s, %s);\n' % ((name, field) + numbers[name, field]))
         out.append("\n")
     out.append("#endif\n\n/* Nothing to run: it compiled. */\nint main(void)\n{\n    return 0;\n}\n")
     return "".join(out)
@@ -106,10 +116,10 @@ def check(include, path):
     text = " ".join(pathlib.Path(path).read_text(encoding="utf-8").split())
     missing = []
     for header, name, fields in structs(include):
-        if "sizeof(%s)" % name not in text:
+        if "SIZE(%s, " % name not in text:
             missing.append("%s of %s" % (name, header))
         missing += ["%s.%s of %s" % (name, field, header) for field in fields
-                    if "offsetof(%s, %s)" % (name, field) not in text]
+                    if "FIELD(%s, %s, " % (name, field) not in text]
     print("1..1")
     print("%s 1 - every field of every public struct is frozen" % ("not ok" if missing else "ok"))
     for item in missing:
