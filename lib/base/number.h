@@ -10,13 +10,14 @@
 typedef __int128 evs__int128;
 typedef unsigned __int128 evs__uint128;
 
-/* whole text must be a decimal integer; EVS_ERR_DECODE or EVS_ERR_OVERFLOW */
+/* whole text must be a decimal integer, '-' and leading zeros allowed; EVS_ERR_DECODE or
+ * EVS_ERR_OVERFLOW */
 evs_status evs__parse_int(const char *text, size_t len, int64_t *ret);
 /* JSON number grammar (also leading '+' is refused); correctly rounded; overflow to infinity is
  * EVS_ERR_OVERFLOW */
 evs_status evs__parse_double(const char *text, size_t len, double *ret);
 /* "19.90" with at most `precision` digits and `scale` after the point (fewer are padded, more are
- * EVS_ERR_OVERFLOW unless zero); exponent allowed */
+ * EVS_ERR_OVERFLOW unless zero); exponent, "007", ".5" and "5." allowed */
 evs_status evs__parse_decimal(
     const char *text, size_t len, int32_t precision, int32_t scale, evs__int128 *ret);
 /* both write at most the given bytes, no NUL, and return the length */
@@ -24,6 +25,8 @@ evs_status evs__parse_decimal(
 #define EVS__DOUBLE_TEXT_MAX 32
 #define EVS__DECIMAL_TEXT_MAX 48
 size_t evs__format_int(int64_t value, char *out);
+/* shortest text that reads back as the same double: "12.0", "0.00025", "1.5e-7", "1e16"; not JSON:
+ * "NaN", "Infinity", "-Infinity" */
 size_t evs__format_double(double value, char *out);
 size_t evs__format_decimal(evs__int128 value, int32_t scale, char *out);
 double evs__decimal_to_double(evs__int128 value, int32_t scale);

@@ -11,8 +11,9 @@ int64_t evs__days_from_civil(int64_t year, int32_t month, int32_t day);
 void evs__civil_from_days(int64_t days, int64_t *ret_year, int32_t *ret_month, int32_t *ret_day);
 
 /*
- * "2026-11-23T17:05:16.123456Z", "+01:00", "+0100", a space instead of T, no zone (UTC), only a
- * date; fractions beyond ms are cut towards minus infinity. Second 60 is refused. EVS_ERR_DECODE.
+ * "2026-11-23T17:05:16.123456Z", "+01:00", "+0100", a space instead of T, no zone (UTC), no
+ * seconds, only a date; years -9999..9999; fractions beyond ms are cut towards minus infinity.
+ * Second 60 is refused. EVS_ERR_DECODE.
  */
 evs_status evs__time_parse(const char *text, size_t len, int64_t *ret_ms);
 evs_status evs__date_parse(const char *text, size_t len, int32_t *ret_days);
