@@ -14,8 +14,23 @@
 struct evs__scratch;
 struct evs__format;
 
+/*
+ * A run of inputs for decode_batch. Rows are appended to the columns in input order; origin[row]
+ * tells which input a row came from.
+ */
+typedef struct evs__decode_run {
+    const evs_input *inputs;
+    size_t count;
+    size_t at;             /* in: first input to decode; out: first one that was not decoded */
+    const uint8_t *header; /* bytes before each value; the run ends before the first input that does
+                              not start with them or has no value */
+    uint32_t header_len;
+    uint32_t row; /* in, out: rows of the columns */
+    uint32_t *origin;
+} evs__decode_run;
+
 /* One compiled decoder of one writer schema. decode_row appends exactly one row to columns, or
- * leaves them as they were and fails. */
+ * leaves them as they were and fails. It borrows its schema: the frame keeps the reference. */
 typedef struct evs__format_decoder evs__format_decoder;
 struct evs__format_decoder {
     const struct evs__format *format;
@@ -31,6 +46,17 @@ struct evs__format_decoder {
                              struct evs__scratch *scratch,
                              char *message,
                              size_t message_size);
+    /*
+     * Optional: decode inputs until the run ends (EVS_OK) or one fails: then `at` is its index, the
+     * columns hold the rows before it, status and message are as of decode_row. Columns must have
+     * room for all of the run's inputs.
+     */
+    evs_status (*decode_batch)(evs__format_decoder *d,
+                               evs__decode_run *run,
+                               evs__column **columns,
+                               struct evs__scratch *scratch,
+                               char *message,
+                               size_t message_size);
     void (*free)(evs__format_decoder *d);
 };
 
@@ -45,17 +71,22 @@ struct evs__format_encoder {
     void (*free)(evs__format_encoder *e);
 };
 
-/* Text format options that a format may look at. */
+/* Options that a format may look at. */
 typedef struct evs__codec_options {
     char delimiter;
     bool header;
+    bool validate; /* check what is skipped as strictly as what is decoded */
 } evs__codec_options;
 
 typedef struct evs__format {
     const char *name;
     evs_format id;
     bool confluent_by_default;
-    /* `wanted`: STRUCT whose fields are a subset (by name) of schema->type's */
+    /*
+     * `schema`: the writer's. `wanted`: STRUCT of the columns, in order; matched by name. Without a
+     * registry it is a subset of schema->type's fields; a writer's schema of the registry may lack
+     * some or have other types: EVS_ERR_SCHEMA when the two do not fit.
+     */
     evs_status (*new_decoder)(evs_context *ctx,
                               evs_schema *schema,
                               const evs_type *wanted,
@@ -74,11 +105,19 @@ typedef struct evs__format {
 extern const evs__format evs__format_json, evs__format_avro, evs__format_delimited;
 
 /* Bytes that must live as long as a batch and are not in the input (unescaped JSON strings, uuid
- * text): chunks, never moved. */
+ * text): chunks, never moved. They belong to the decoder, which reuses them with the batch. */
 typedef struct evs__scratch evs__scratch;
 char *evs__scratch_alloc(evs__scratch *s, size_t len); /* NULL: no memory */
 /* give back the tail of the last allocation */
 void evs__scratch_shrink(evs__scratch *s, char *ptr, size_t used);
+
+/* message of a failed row: "field "a.b": text", cut to fit; returns `status` */
+evs_status evs__row_fail(char *message,
+                         size_t message_size,
+                         evs_status status,
+                         const char *path,
+                         const char *format,
+                         ...) EVS_PRINTF(5, 6);
 
 /*
  * Options table rows shared by everything that decodes or encodes (format, framing, columns,
@@ -86,6 +125,25 @@ void evs__scratch_shrink(evs__scratch *s, char *ptr, size_t used);
  * together with it. Ends with name NULL.
  */
 extern const evs_option_info evs__codec_option_table[];
+
+/*
+ * The schema that options describe: `schema` (text), `schema.file`, `columns` (definitions) or the
+ * registry's latest of `subject`, for a source or sink of format `format`. *ret is NULL when they
+ * describe none. Keys of other tables are passed over.
+ */
+evs_status evs__codec_schema(evs_context *ctx,
+                             const evs_options *options,
+                             evs_schema **ret,
+                             evs_error **reterr);
+
+/* evs_decoder_new() for `wanted` columns (STRUCT, a subset by name of the schema's type) instead of
+ * option `columns`; NULL: as evs_decoder_new() */
+evs_status evs__decoder_new(evs_context *ctx,
+                            evs_schema *schema,
+                            const evs_type *wanted,
+                            const evs_options *options,
+                            evs_decoder **ret,
+                            evs_error **reterr);
 
 /* internal decode into a batch of the decoder's (see evs_decoder_decode); also sets batch->origin,
  * so that row r came from inputs[origin[r]] */
