@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write tests/abi/offsets.c: where every field of every public struct lies, as static asserts.
 
-Usage: offsets.py INCLUDE_DIR CC          print the file for the headers as they are
-       offsets.py INCLUDE_DIR --check FILE  fail (TAP) when a struct or field has no assert in FILE
+Usage: offsets.py INCLUDE_DIR CC               print the file for the headers as they are
+       offsets.py INCLUDE_DIR CC --check FILE  TAP: FILE compiles, and no struct or field is missing
 
 The asserts are the frozen layout: they are not regenerated to make a build pass. A struct grows at
 its end, which adds lines and raises one size; scripts/abi-baseline rewrites the file for that.
@@ -108,11 +108,14 @@ def write(include, compiler):
         for field in fields:
             out.append('FIELD(%s, %s, %s, %s);\n' % ((name, field) + numbers[name, field]))
         out.append("\n")
-    out.append("#endif\n\n/* Nothing to run: it compiled. */\nint main(void)\n{\n    return 0;\n}\n")
+    out.append("#endif\n")
     return "".join(out)
 
 
-def check(include, path):
+def check(include, compiler, path):
+    result = subprocess.run(compiler.split() + ["-std=c11", "-fsyntax-only", "-I", str(include),
+                                                path],
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     text = " ".join(pathlib.Path(path).read_text(encoding="utf-8").split())
     missing = []
     for header, name, fields in structs(include):
@@ -120,17 +123,20 @@ def check(include, path):
             missing.append("%s of %s" % (name, header))
         missing += ["%s.%s of %s" % (name, field, header) for field in fields
                     if "FIELD(%s, %s, " % (name, field) not in text]
-    print("1..1")
-    print("%s 1 - every field of every public struct is frozen" % ("not ok" if missing else "ok"))
+    print("1..2")
+    print("%s 1 - nothing moved or changed its size" % ("not ok" if result.returncode else "ok"))
+    for line in result.stdout.splitlines():
+        print("# %s" % line)
+    print("%s 2 - every field of every public struct is frozen" % ("not ok" if missing else "ok"))
     for item in missing:
         print("# no assert for %s" % item)
-    return bool(missing)
+    return bool(missing or result.returncode)
 
 
 def main():
     include = pathlib.Path(sys.argv[1])
-    if sys.argv[2] == "--check":
-        sys.exit(check(include, sys.argv[3]))
+    if sys.argv[3:4] == ["--check"]:
+        sys.exit(check(include, sys.argv[2], sys.argv[4]))
     sys.stdout.write(write(include, sys.argv[2]))
 
 
