@@ -1,0 +1,86 @@
+/*
+ * io/kafka/kafka.h: what the Kafka source, sink and producer share: configuration, error mapping,
+ * the embedded cluster.
+ *
+ *   conf.c      options -> rd_kafka_conf_t (kafka.* passes through), errors, logs
+ *   embedded.c  "embedded:" as bootstrap.servers: librdkafka's mock cluster inside this process,
+ * one per context source.c    consumer, by group or with all partitions      outlet.c  producer
+ * handle      sink.c  rows -> outlet      keys.c  rows -> message keys
+ *
+ * Threads: librdkafka has its own; nothing of ours or of the host runs on them but one wake-up that
+ * writes an eventfd.
+ */
+#ifndef EVS_IO_KAFKA_KAFKA_H
+#define EVS_IO_KAFKA_KAFKA_H
+
+#include <librdkafka/rdkafka.h>
+
+#include "evstream/connector.h"
+
+#define EVS__KAFKA_EMBEDDED "embedded:"
+
+/*
+ * Configuration for a client: everything under kafka.* in `config`. `bootstrap.servers` is
+ * required; EVS__KAFKA_EMBEDDED starts (or joins) the context's embedded cluster. On success
+ * *ret_conf belongs to the caller until rd_kafka_new().
+ */
+evs_status evs__kafka_conf(evs_context *ctx,
+                           const evs_config *config,
+                           rd_kafka_conf_t **ret_conf,
+                           bool *ret_embedded,
+                           evs_error **reterr);
+/* set one name that we rely on; a refusal is a defect or an unsupported librdkafka */
+evs_status evs__kafka_conf_set(evs_context *ctx,
+                               rd_kafka_conf_t *conf,
+                               const char *name,
+                               const char *value,
+                               evs_error **reterr);
+/* set it unless the host did */
+evs_status evs__kafka_conf_default(evs_context *ctx,
+                                   const evs_config *config,
+                                   rd_kafka_conf_t *conf,
+                                   const char *name,
+                                   const char *value,
+                                   evs_error **reterr);
+/* a status for a librdkafka code; *reterr gets code, text, retriable and fatal */
+evs_status evs__kafka_fail(evs_context *ctx,
+                           evs_error **reterr,
+                           rd_kafka_resp_err_t code,
+                           const char *format,
+                           ...) EVS_PRINTF(4, 5);
+bool evs__kafka_is_retriable(rd_kafka_resp_err_t code);
+int64_t evs__kafka_clock_ms(void); /* monotonic */
+
+/* bootstrap.servers of the context's embedded cluster, started on first use; *borrowed until* the
+ * context goes */
+evs_status evs__kafka_embedded(evs_context *ctx, const char **ret_bootstrap, evs_error **reterr);
+/* EVS_OK also when the topic exists */
+evs_status evs__kafka_embedded_topic(evs_context *ctx,
+                                     const char *topic,
+                                     int32_t partitions,
+                                     evs_error **reterr);
+
+/* message keys: see keys.c */
+typedef struct evs__kafka_keys evs__kafka_keys;
+evs_status evs__kafka_keys_new(evs_context *ctx,
+                               const evs_config *config,
+                               const evs_type *type,
+                               int32_t key_count,
+                               bool windowed,
+                               evs__kafka_keys **ret,
+                               evs_error **reterr);
+void evs__kafka_keys_free(evs__kafka_keys *keys);
+/* key of a physical row: {NULL, 0} for no key; *borrowed until* the next call */
+evs_status evs__kafka_keys_make(evs__kafka_keys *keys,
+                                const evs_batch *batch,
+                                uint32_t row,
+                                evs_string_view *ret,
+                                evs_error **reterr);
+/* bytes at the key's end that do not take part in placing it (window start) */
+size_t evs__kafka_keys_suffix(const evs__kafka_keys *keys);
+
+extern const evs_source_functions evs__kafka_source;
+extern const evs_sink_functions evs__kafka_sink;
+extern const evs_connector evs__kafka_connector;
+
+#endif

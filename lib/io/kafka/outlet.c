@@ -1,0 +1,304 @@
+/*
+ * io/kafka/outlet.c: a producer for one topic: idempotent, acks=all, murmur2 placement, delivery
+ * reports counted.
+ *
+ * The topic is looked up (and made, with topic.create) on the first send, in short steps, because
+ * opening must not wait for a broker. Placement: the Java client's murmur2 over the key without its
+ * suffix, so that all windows of a key share a partition, as Kafka Streams does.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/kafka/kafka.h"
+#include "io/kafka/outlet.h"
+
+#define UNKNOWN_TOPIC_MS 3000
+#define LOOKUP_MS 50
+
+struct evs__outlet {
+    evs_context *ctx; /* first: conf.c's log callback */
+    rd_kafka_t *rk;
+    rd_kafka_topic_t *topic;
+    char *name;
+    evs__outlet_delivered_fn delivered;
+    void *user_data;
+    size_t key_suffix;
+    size_t pending;
+    int served;
+    bool embedded, create, known;
+    int32_t partitions, replication;
+    int64_t unknown_since_ms;
+};
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
+{
+    evs__outlet *o = opaque;
+    evs_error *err = NULL;
+    evs_delivery d = {.topic = o->name,
+                      .key = m->key,
+                      .key_len = m->key_len,
+                      .offset = m->err ? -1 : m->offset,
+                      .latency_us = rd_kafka_message_latency(m),
+                      .partition = m->partition};
+    (void)rk;
+    if (m->err)
+        evs__kafka_fail(o->ctx, &err, m->err, "topic \"%s\" partition %d", o->name, m->partition);
+    d.error = err;
+    o->pending--;
+    o->served++;
+    o->delivered(&d, m->_private, o->user_data);
+    evs_error_unref(err);
+}
+
+static void on_error(rd_kafka_t *rk, int code, const char *reason, void *opaque)
+{
+    evs__outlet *o = opaque;
+    (void)rk;
+    evs_log(o->ctx, code == RD_KAFKA_RESP_ERR__FATAL ? EVS_LOG_ERROR : EVS_LOG_INFO, "kafka", "%s",
+            reason);
+}
+
+static int32_t place(const rd_kafka_topic_t *topic,
+                     const void *key,
+                     size_t len,
+                     int32_t partitions,
+                     void *opaque,
+                     void *message_opaque)
+{
+    const evs__outlet *o = opaque;
+    if (len >= o->key_suffix)
+        len -= o->key_suffix;
+    return rd_kafka_msg_partitioner_murmur2_random(topic, key, len, partitions, opaque,
+                                                   message_opaque);
+}
+
+static evs_status open_client(evs__outlet *o, const evs_config *config, evs_error **reterr)
+{
+    rd_kafka_conf_t *conf = NULL;
+    rd_kafka_topic_conf_t *topic_conf;
+    char why[256];
+    evs_status status = evs__kafka_conf(o->ctx, config, &conf, &o->embedded, reterr);
+    if (status)
+        return status;
+    if ((status =
+             evs__kafka_conf_default(o->ctx, config, conf, "enable.idempotence", "true", reterr)) ||
+        (status = evs__kafka_conf_default(o->ctx, config, conf, "linger.ms", "5", reterr)) ||
+        (status = evs__kafka_conf_default(o->ctx, config, conf, "client.id", "evstream", reterr)) ||
+        (status = evs__kafka_conf_default(o->ctx, config, conf, "reconnect.backoff.max.ms", "2000",
+                                          reterr))) {
+        rd_kafka_conf_destroy(conf);
+        return status;
+    }
+    rd_kafka_conf_set_opaque(conf, o);
+    rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_error_cb(conf, on_error);
+    o->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, why, sizeof(why));
+    if (!o->rk) {
+        rd_kafka_conf_destroy(conf);
+        return evs_error_set(o->ctx, reterr, EVS_ERR_CONFIG, "kafka: %s", why);
+    }
+    rd_kafka_set_log_queue(o->rk, NULL);
+    topic_conf = rd_kafka_default_topic_conf_dup(o->rk);
+    rd_kafka_topic_conf_set_partitioner_cb(topic_conf, place);
+    rd_kafka_topic_conf_set_opaque(topic_conf, o);
+    o->topic = rd_kafka_topic_new(o->rk, o->name, topic_conf);
+    if (!o->topic)
+        return evs__kafka_fail(o->ctx, reterr, rd_kafka_last_error(), "topic \"%s\"", o->name);
+    if (o->embedded)
+        return evs__kafka_embedded_topic(o->ctx, o->name, o->partitions, reterr);
+    return EVS_OK;
+}
+
+evs_status evs__outlet_open(evs_context *ctx,
+                            const evs_config *config,
+                            size_t key_suffix,
+                            evs__outlet_delivered_fn delivered,
+                            void *user_data,
+                            evs__outlet **ret,
+                            evs_error **reterr)
+{
+    evs_status status;
+    evs__outlet *o = evs_alloc_array(ctx, 1, sizeof(*o));
+    if (!o)
+        return evs_error_set(ctx, reterr, EVS_ERR_NOMEM, "out of memory");
+    o->ctx = ctx;
+    o->delivered = delivered;
+    o->user_data = user_data;
+    o->key_suffix = key_suffix;
+    o->create = evs_config_bool(config, "topic.create");
+    o->partitions = (int32_t)evs_config_int(config, "topic.partitions");
+    o->replication = (int32_t)evs_config_int(config, "topic.replication.factor");
+    o->name = evs_strdup(ctx, evs_config_string(config, "topic"));
+    status = o->name ? open_client(o, config, reterr)
+                     : evs_error_set(ctx, reterr, EVS_ERR_NOMEM, "out of memory");
+    if (status) {
+        evs__outlet_close(o, 0);
+        return status;
+    }
+    *ret = o;
+    return EVS_OK;
+}
+
+static evs_status create_topic(evs__outlet *o, evs_error **reterr)
+{
+    char why[256];
+    rd_kafka_NewTopic_t *topic =
+        rd_kafka_NewTopic_new(o->name, o->partitions, o->replication, why, sizeof(why));
+    rd_kafka_AdminOptions_t *admin = NULL;
+    rd_kafka_queue_t *queue = NULL;
+    rd_kafka_event_t *event = NULL;
+    const rd_kafka_topic_result_t **results;
+    size_t count = 0;
+    rd_kafka_resp_err_t code;
+
+    if (!topic)
+        return evs_error_set(o->ctx, reterr, EVS_ERR_CONFIG, "topic \"%s\": %s", o->name, why);
+    queue = rd_kafka_queue_new(o->rk);
+    admin = rd_kafka_AdminOptions_new(o->rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+    rd_kafka_AdminOptions_set_operation_timeout(admin, 2000, why, sizeof(why));
+    rd_kafka_AdminOptions_set_request_timeout(admin, 3000, why, sizeof(why));
+    rd_kafka_CreateTopics(o->rk, &topic, 1, admin, queue);
+    event = rd_kafka_queue_poll(queue, 5000);
+    code = event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    if (!code) {
+        results =
+            rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+        code = count == 1 ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR__FAIL;
+    }
+    if (event)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_AdminOptions_destroy(admin);
+    rd_kafka_NewTopic_destroy(topic);
+    if (!code || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+        return EVS_OK;
+    if (evs__kafka_is_retriable(code))
+        return EVS_AGAIN;
+    return evs__kafka_fail(o->ctx, reterr, code, "topic \"%s\" cannot be made", o->name);
+}
+
+/* is the topic there? one short step */
+static evs_status look_up(evs__outlet *o, evs_error **reterr)
+{
+    const struct rd_kafka_metadata *md = NULL;
+    int64_t now;
+    rd_kafka_resp_err_t code = rd_kafka_metadata(o->rk, 0, o->topic, &md, LOOKUP_MS);
+    if (!code) {
+        code = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+        if (!code && md->topics[0].partition_cnt == 0)
+            code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+        rd_kafka_metadata_destroy(md);
+    }
+    if (!code) {
+        o->known = true;
+        return EVS_OK;
+    }
+    if (code != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && code != RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+        return evs__kafka_is_retriable(code)
+                   ? EVS_AGAIN
+                   : evs__kafka_fail(o->ctx, reterr, code, "topic \"%s\"", o->name);
+    if (o->create) {
+        evs_status status = create_topic(o, reterr);
+        return status ? status : EVS_AGAIN; /* the next look finds it */
+    }
+    now = evs__kafka_clock_ms();
+    if (!o->unknown_since_ms)
+        o->unknown_since_ms = now;
+    if (now - o->unknown_since_ms < UNKNOWN_TOPIC_MS)
+        return EVS_AGAIN;
+    return evs_error_set(o->ctx, reterr, EVS_ERR_NOT_FOUND,
+                         "topic \"%s\" does not exist on the broker (topic.create=true makes it)",
+                         o->name);
+}
+
+static rd_kafka_resp_err_t
+produce_plain(evs__outlet *o, const evs__outlet_message *m, int32_t partition)
+{
+    if (rd_kafka_produce(o->topic, partition, RD_KAFKA_MSG_F_COPY, (void *)m->value, m->value_len,
+                         m->key, m->key_len, m->opaque) == 0)
+        return RD_KAFKA_RESP_ERR_NO_ERROR;
+    return rd_kafka_last_error();
+}
+
+static rd_kafka_resp_err_t
+produce_full(evs__outlet *o, const evs__outlet_message *m, int32_t partition)
+{
+    rd_kafka_headers_t *headers = m->header_count ? rd_kafka_headers_new(m->header_count) : NULL;
+    int64_t timestamp = m->timestamp_ms == EVS_TIME_NONE ? 0 : m->timestamp_ms;
+    rd_kafka_resp_err_t code;
+    for (size_t i = 0; i < m->header_count; i++)
+        rd_kafka_header_add(headers, m->headers[i].name, -1, m->headers[i].value,
+                            (ssize_t)m->headers[i].value_len);
+    code = rd_kafka_producev(
+        o->rk, RD_KAFKA_V_RKT(o->topic), RD_KAFKA_V_PARTITION(partition),
+        RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_VALUE((void *)m->value, m->value_len),
+        RD_KAFKA_V_KEY((void *)m->key, m->key_len), RD_KAFKA_V_TIMESTAMP(timestamp),
+        RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_OPAQUE(m->opaque), RD_KAFKA_V_END);
+    if (code && headers)
+        rd_kafka_headers_destroy(headers);
+    return code;
+}
+
+evs_status evs__outlet_send(evs__outlet *o, const evs__outlet_message *m, evs_error **reterr)
+{
+    int32_t partition = m->partition < 0 ? RD_KAFKA_PARTITION_UA : m->partition;
+    rd_kafka_resp_err_t code;
+    evs_status status;
+
+    if (!o->known && (status = look_up(o, reterr)))
+        return status;
+    code = m->header_count || m->timestamp_ms != EVS_TIME_NONE ? produce_full(o, m, partition)
+                                                               : produce_plain(o, m, partition);
+    if (!code) {
+        o->pending++;
+        return EVS_OK;
+    }
+    if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+        return EVS_AGAIN;
+    return evs__kafka_fail(o->ctx, reterr, code, "topic \"%s\"", o->name);
+}
+
+int evs__outlet_poll(evs__outlet *o, int64_t timeout_ms)
+{
+    o->served = 0;
+    rd_kafka_poll(o->rk, (int)timeout_ms);
+    return o->served;
+}
+
+evs_status evs__outlet_flush(evs__outlet *o, int64_t timeout_ms)
+{
+    if (o->pending)
+        rd_kafka_flush(o->rk, (int)timeout_ms);
+    else
+        rd_kafka_poll(o->rk, 0);
+    return o->pending ? EVS_AGAIN : EVS_OK;
+}
+
+size_t evs__outlet_pending(const evs__outlet *o)
+{
+    return o->pending;
+}
+
+const char *evs__outlet_topic(const evs__outlet *o)
+{
+    return o->name;
+}
+
+void evs__outlet_close(evs__outlet *o, int64_t timeout_ms)
+{
+    if (!o)
+        return;
+    if (o->rk) {
+        evs__outlet_flush(o, timeout_ms);
+        if (o->pending) {
+            rd_kafka_purge(o->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+            evs__outlet_flush(o, 1000);
+        }
+    }
+    if (o->topic)
+        rd_kafka_topic_destroy(o->topic);
+    if (o->rk)
+        rd_kafka_destroy(o->rk);
+    evs_free(o->ctx, o->name);
+    evs_free(o->ctx, o);
+}
