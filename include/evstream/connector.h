@@ -152,6 +152,14 @@ typedef struct evs_source_functions {
      * refuses one beyond its snapshot. NULL allowed. */
     evs_status (*committed)(
         void *source, uint32_t topic, int32_t partition, int64_t *ret_offset, evs_error **reterr);
+    /** Rows from the host (evs_stream_push() and its kin): one raw event (*copied*; its partition
+     * counts), or a batch (*new reference* taken) for `partition`, or both NULL: no more will come.
+     * Offsets count up from 0 in each partition. NULL: the source takes no rows from the host. */
+    evs_status (*push)(void *source,
+                       const evs_input *input,
+                       evs_batch *batch,
+                       int32_t partition,
+                       evs_error **reterr);
     /** Close in bounded time; every read was released before. */
     void (*close)(void *source);
 } evs_source_functions;
@@ -182,9 +190,13 @@ typedef struct evs_sink_functions {
                        const evs_sink_identity *identity,
                        void **ret_sink,
                        evs_error **reterr);
-    /** Transactional sinks: last committed epoch and the bytes stored with it (*borrowed until* the
-     * next call); epoch -1: none yet. NULL otherwise. */
-    evs_status (*recover)(void *sink, int64_t *ret_epoch, evs_error **reterr);
+    /** Transactional sinks: last committed epoch of this application and sink, and the offsets text
+     * stored with it (*borrowed until* the next call); epoch -1, text NULL: none yet. NULL
+     * otherwise. */
+    evs_status (*recover)(void *sink,
+                          int64_t *ret_epoch,
+                          const char **ret_offsets,
+                          evs_error **reterr);
     /**
      * Write the selected rows of a batch; kinds tell insert, update, delete. EVS_AGAIN: no room for
      * all of it now: call again with the same batch, and the sink goes on where it stopped. A row
@@ -200,7 +212,9 @@ typedef struct evs_sink_functions {
      * errors. */
     evs_status (*flush)(void *sink, int64_t wait_ms, evs_error **reterr);
     /** Commit what was written since the last commit as `epoch`; `offsets` is opaque text to store
-     * beside it. NULL: nothing to do. */
+     * beside it. A retriable failure: called again with the same arguments; a fatal one stops the
+     * pipeline; any other: abort() is called, the pipeline goes back to the last epoch and
+     * replays. NULL: nothing to do. */
     evs_status (*commit)(void *sink, int64_t epoch, const char *offsets, evs_error **reterr);
     /** Undo what was written since the last commit where the sink can. NULL: it cannot. */
     evs_status (*abort)(void *sink, evs_error **reterr);
@@ -211,6 +225,8 @@ typedef struct evs_sink_functions {
     void (*close)(void *sink);
 } evs_sink_functions;
 
+/** Options that start with the connector's name and a dot ("kafka.") and are in no table pass
+ * through unchecked: evs_config_extra(). */
 typedef struct evs_connector {
     size_t struct_size;
     const char *name;
