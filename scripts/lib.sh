@@ -10,7 +10,8 @@
 # Functions for other scripts:
 #   evs_deps GROUP...            install what is missing of these groups
 #   evs_maven_copy POM DIR       the jars of a POM, once per machine
-#   evs_python_venv              the Python packages of tests/requirements.txt, in a venv
+#   evs_venv LIST DIR            the Python packages of a list in a venv
+#   evs_python_venv              the same for tests/requirements.txt
 #   evs_setup DIR CC [OPTION...] configure a build directory, or keep it when nothing changed
 #   evs_compile DIR [TARGET...]  build it
 #   evs_build                    the two above for build/ with the default compiler
@@ -173,10 +174,10 @@ evs_deps() {
     done
 }
 
-# The Python packages that tests use as oracles. Rebuilt when the list changes; EVS_PYTHON and the
-# PATH point to it afterwards.
-evs_python_venv() {
-    local list=$evs_root/tests/requirements.txt venv=$evs_cache/venv sum
+# evs_venv LIST DIR: Python packages in a venv. Rebuilt when the list changes; EVS_PYTHON points to it
+# afterwards.
+evs_venv() {
+    local list=$1 venv=$2 sum
     sum=$(sha256sum "$list" | cut -d' ' -f1)
     if [ "$(cat "$venv/.requirements" 2>/dev/null)" != "$sum" ]; then
         evs_say "installing Python packages into $venv: $(grep -v '^#' "$list" | tr '\n' ' ')"
@@ -190,6 +191,11 @@ evs_python_venv() {
         echo "$sum" >"$venv/.requirements"
     fi
     export EVS_PYTHON=$venv/bin/python3
+}
+
+# The Python packages that tests use as oracles.
+evs_python_venv() {
+    evs_venv "$evs_root/tests/requirements.txt" "$evs_cache/venv"
 }
 
 # evs_maven_copy POM DIR: the dependencies of POM as jars in DIR. DIR appears complete or not at all;
