@@ -14,7 +14,7 @@ status=0
 "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
     -artifact_prefix="$work/crashes/" "$work/new" "$corpus" >"$work/log" 2>&1 || status=$?
 if [ $status -ne 0 ]; then
-    tail -n 60 "$work/log"
+    grep -v '^#[0-9]' "$work/log" | tail -n 60
     echo "the input is in $work/crashes; put it into $corpus with the fix"
     exit 1
 fi
