@@ -194,7 +194,7 @@ EVS_API evs_status evs_row_struct(const evs_row *row, int32_t field, evs_row *re
  * into `buffer`.
  *
  * @param ret_len receives the length needed without the NUL; more than `size - 1` means it was cut
- * @returns EVS_OK; EVS_END (NULL); EVS_ERR_INVALID
+ * @returns EVS_OK; EVS_END (NULL); EVS_ERR_INVALID; EVS_ERR_NOMEM
  * @threads any
  * @since 0.1
  */

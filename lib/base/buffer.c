@@ -123,6 +123,33 @@ evs_status evs__buffer_json_string(evs__buffer *b, const char *data, size_t len)
     return status;
 }
 
+evs_status evs__buffer_base64(evs__buffer *b, const void *data, size_t len)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = data;
+    evs_status status;
+    size_t text;
+    char *out;
+
+    if (evs__mul_overflow(len / 3 + (len % 3 != 0), 4, &text))
+        return buffer_failed(b, EVS_ERR_LIMIT);
+    status = evs__buffer_reserve(b, text);
+    if (status)
+        return status;
+    out = b->data + b->len;
+    for (; len; p += 3, out += 4) {
+        size_t n = len < 3 ? len : 3;
+        uint32_t v = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0) | (n > 2 ? p[2] : 0u);
+        out[0] = digits[v >> 18];
+        out[1] = digits[v >> 12 & 63];
+        out[2] = n > 1 ? digits[v >> 6 & 63] : '=';
+        out[3] = n > 2 ? digits[v & 63] : '=';
+        len -= n;
+    }
+    b->len += text;
+    return EVS_OK;
+}
+
 const char *evs__buffer_cstr(evs__buffer *b)
 {
     if (b->status || buffer_grow(b, b->len + 1))

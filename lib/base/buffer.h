@@ -64,6 +64,8 @@ evs_status evs__buffer_int(evs__buffer *b, int64_t value);
 evs_status evs__buffer_double(evs__buffer *b, double value);
 /* JSON string with quotes */
 evs_status evs__buffer_json_string(evs__buffer *b, const char *data, size_t len);
+/* base64 with padding (RFC 4648), without quotes */
+evs_status evs__buffer_base64(evs__buffer *b, const void *data, size_t len);
 /* data is NUL-terminated after this (not counted); NULL when the buffer failed */
 const char *evs__buffer_cstr(evs__buffer *b);
 

@@ -77,18 +77,24 @@ evs_status evs__batch_shell(evs_context *ctx, const evs_type *type, uint32_t row
 evs_status evs__batch_like(const evs_batch *in, const evs_type *type, evs_batch **ret);
 /* the same rows with another selection (copied); columns are shared */
 evs_status evs__batch_select(evs_batch *in, const uint32_t *sel, uint32_t count, evs_batch **ret);
-/* rows 0: reset for reuse when nobody else holds it or its columns; false: make a new one */
+/* rows 0: reset for reuse when nobody else holds it or its columns (selection, times, kinds,
+ * origin, lease and row_watermark are gone); false: make a new one. NULL is allowed: false. */
 bool evs__batch_reuse(evs_batch *b);
-/* allocate times / kinds / origin / row_watermark for `capacity` rows */
+/* room for `rows` rows in all, in the columns and in the arrays beside them */
+evs_status evs__batch_reserve(evs_batch *b, uint32_t rows);
+/* allocate times / kinds / origin / row_watermark for aux_capacity rows, filled with EVS_TIME_NONE,
+ * EVS_ROW_INSERT, 0, EVS_TIME_NONE; nothing to do when they are there */
 evs_status evs__batch_need_times(evs_batch *b);
 evs_status evs__batch_need_kinds(evs_batch *b);
 evs_status evs__batch_need_origin(evs_batch *b);
 evs_status evs__batch_need_row_watermark(evs_batch *b);
-/* append the selected rows of src (same shape) to dst's owned columns, with times and kinds; origin
- * and lease are not carried */
+/* append the rows of src (same shape) that sel picks (NULL: its first `count` physical rows) to
+ * dst's columns, with times and kinds; origin and lease are not carried. dst has no selection and
+ * is unchanged on failure. */
 evs_status
 evs__batch_gather(evs_batch *dst, const evs_batch *src, const uint32_t *sel, uint32_t count);
-/* owned, dense copy; the same batch with a new reference when it is that already */
+/* an owned, dense batch without origin and lease: the same with a new reference when it is that
+ * already, its columns shared when only the lease has to go, otherwise a copy */
 evs_status evs__batch_own(evs_batch *in, evs_batch **ret);
 size_t evs__batch_bytes(const evs_batch *b);
 /* whole row as a JSON object (tests, console, dead letters of columns) */

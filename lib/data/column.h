@@ -8,9 +8,12 @@
  *   all              validity bits, NULL = no NULLs
  *
  * Columns are shared by reference (a projection of a plain field is a reference). Only its builder
- * writes a column, while it holds the only reference. Buffers are at least 64-byte padded, so that
- * loops may read (never use) past the end. Invariant: values of NULL rows are zero (strings:
- * empty), so hashing and comparing need no branch.
+ * writes a column, while it holds the only reference. Buffers that the library made (foreign NULL)
+ * are 64-byte padded, so that loops may read (never use) past the end. Invariants:
+ *   - values of NULL rows are zero (strings: empty), so hashing and comparing need no branch;
+ *     children of a NULL STRUCT row are NULL, a NULL ARRAY or MAP row has no elements;
+ *   - validity bits at and beyond `length` are 1, so that appending a value need not touch them;
+ *   - a STRUCT's children have at least its capacity.
  */
 #ifndef EVS_DATA_COLUMN_H
 #define EVS_DATA_COLUMN_H
@@ -19,15 +22,18 @@
 #include "data/type.h"
 #include "evstream/batch.h"
 
+#define EVS__COLUMN_PADDING 64
+
 typedef struct evs__column evs__column;
 struct evs__column {
     atomic_int refs;
     evs_context *ctx;
     const evs_type *type; /* referenced */
     evs_layout layout;
-    uint32_t length;   /* rows */
-    uint32_t capacity; /* rows there is room for */
-    uint8_t *validity; /* allocated on the first NULL */
+    uint32_t length;         /* rows */
+    uint32_t capacity;       /* rows there is room for */
+    uint8_t *validity;       /* allocated on the first NULL */
+    uint8_t *validity_spare; /* kept by reset for the next NULL */
     union {
         void *values;
         uint8_t *bits; /* BOOLEAN */
@@ -72,6 +78,36 @@ static inline evs_string_view evs__column_str(const evs__column *c, size_t row)
                              (size_t)(c->offsets[row + 1] - c->offsets[row])};
 }
 
+/* memcpy for short runs of any length: no call below 33 bytes, never touches a byte outside */
+static inline void evs__copy_short(char *dst, const char *src, size_t len)
+{
+    uint64_t a, b;
+    uint32_t c, d;
+    if (EVS__UNLIKELY(len > 32)) {
+        memcpy(dst, src, len);
+    } else if (len > 16) {
+        uint64_t v[4];
+        memcpy(v, src, 16);
+        memcpy(v + 2, src + len - 16, 16);
+        memcpy(dst, v, 16);
+        memcpy(dst + len - 16, v + 2, 16);
+    } else if (len >= 8) {
+        memcpy(&a, src, 8);
+        memcpy(&b, src + len - 8, 8);
+        memcpy(dst, &a, 8);
+        memcpy(dst + len - 8, &b, 8);
+    } else if (len >= 4) {
+        memcpy(&c, src, 4);
+        memcpy(&d, src + len - 4, 4);
+        memcpy(dst, &c, 4);
+        memcpy(dst + len - 4, &d, 4);
+    } else if (len) {
+        dst[0] = src[0];
+        dst[len - 1] = src[len - 1];
+        dst[len >> 1] = src[len >> 1];
+    }
+}
+
 /* an empty column with room for `capacity` rows (children too); layout VIEW applies to every string
  * column inside */
 evs_status evs__column_new(evs_context *ctx,
@@ -89,12 +125,24 @@ static inline bool evs__column_is_shared(const evs__column *c)
 void evs__column_reset(evs__column *c);
 /* cut back to `length` rows (recursively): undo of a half-appended row */
 void evs__column_truncate(evs__column *c, uint32_t length);
-evs_status evs__column_reserve(evs__column *c, uint32_t rows);
-evs_status evs__column_reserve_bytes(evs__column *c,
-                                     size_t extra); /* owned strings; EVS_ERR_LIMIT over 2 GiB */
+evs_status evs__column_reserve_slow(evs__column *c, uint32_t rows);
+evs_status evs__column_reserve_bytes_slow(evs__column *c, size_t extra);
+/* room for `rows` rows in all (also in the children of a STRUCT); grows by at least half, so it may
+ * be called row by row */
+static inline evs_status evs__column_reserve(evs__column *c, uint32_t rows)
+{
+    return EVS__LIKELY(rows <= c->capacity) ? EVS_OK : evs__column_reserve_slow(c, rows);
+}
+/* owned strings: room for `extra` more bytes; EVS_ERR_LIMIT over 2 GiB */
+static inline evs_status evs__column_reserve_bytes(evs__column *c, size_t extra)
+{
+    if (EVS__LIKELY(extra <= c->bytes_capacity - (size_t)c->offsets[c->length]))
+        return EVS_OK;
+    return evs__column_reserve_bytes_slow(c, extra);
+}
 
-/* append one row; the typed ones assume reserve was done for `length + 1` rows (owned strings and
- * nested ones grow by themselves) */
+/* append one row; the typed ones and the end_ ones assume reserve was done for `length + 1` rows
+ * (append_null and append_str reserve by themselves) */
 evs_status
 evs__column_append_null(evs__column *c); /* nested: appends what keeps children aligned */
 static inline void evs__column_append_i64(evs__column *c, int64_t v)
@@ -137,17 +185,23 @@ evs__column_gather(evs__column *dst, const evs__column *src, const uint32_t *sel
 
 /* whether it, or anything inside, holds views */
 bool evs__column_has_views(const evs__column *c);
+/* whether nobody else can see it or anything inside: it may be written */
+bool evs__column_is_private(const evs__column *c);
 /* bytes held, for state accounting */
 size_t evs__column_bytes(const evs__column *c);
-/* value equality of two rows of columns of same shape; NULL equals NULL */
+/* value equality of two rows of columns of same shape; NULL equals NULL, NaN equals NaN, -0 equals
+ * 0; maps are equal when their entries are, in order. evs__column_compare_rows() == 0 says the
+ * same. */
 bool evs__column_equal_rows(const evs__column *a, uint32_t i, const evs__column *b, uint32_t j);
-/* total order of two rows (numbers, text by bytes, false < true); NULL first; nested types compare
- * element-wise */
+/* total order of two rows (numbers with NaN last, text by bytes, false < true); NULL first; nested
+ * types compare element-wise */
 int evs__column_compare_rows(const evs__column *a, uint32_t i, const evs__column *b, uint32_t j);
-/* hash each selected row into hashes[k] (k-th selected), combined with what is there; the same for
- * every layout. Nested too. */
+/* hash each selected row (sel NULL: the first `count`) into hashes[k] (k-th selected), combined
+ * with what is there; the same for every layout, and for INT and BIGINT of the same value. Nested
+ * too. */
 void evs__column_hash(const evs__column *c, const uint32_t *sel, uint32_t count, uint64_t *hashes);
-/* value as text (JSON for nested, strings unquoted at top level, quoted inside) */
+/* value as text: "null" for NULL; JSON for nested; strings, BYTES (base64), TIMESTAMP, DATE, TIME
+ * (as ISO text) in quotes with `quote` and inside nested values */
 evs_status evs__column_print(const evs__column *c, uint32_t row, bool quote, evs__buffer *out);
 
 #endif
