@@ -1,0 +1,513 @@
+/*
+ * io/sqlite/sqlite.c: results in a SQLite table, exactly once.
+ *
+ *   first write of an epoch   BEGIN IMMEDIATE
+ *   rows                      INSERT ... ON CONFLICT(keys) DO UPDATE | DELETE
+ *   commit(epoch, offsets)    UPSERT into evs_epochs; COMMIT           <- results, epoch and
+ * offsets become true together abort                     ROLLBACK
+ *
+ * The table is made from the rows' type: grouping keys and window_start as primary key, so each
+ * result has one row. Rows without a key are appended. A NULL in a key column is equal to NULL here
+ * (SQLite's indexes hold it for unlike), so such a row is replaced by delete and insert. Another
+ * process that holds the database is waited for (busy.timeout.ms), then it is a retriable error and
+ * the pipeline keeps its input back.
+ */
+#include <sqlite3.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "evstream/connector.h"
+
+enum { KEYS_MAX = 64, COLUMNS_MAX = 1000 };
+
+typedef struct sqlite_sink {
+    evs_context *ctx;
+    sqlite3 *db;
+    sqlite3_stmt *insert, *remove, *begin, *commit, *epoch;
+    char *path, *application, *name;
+    const evs_type *type; /* borrowed from the schema */
+    evs_schema *schema;
+    int columns, keys, task;
+    bool in_transaction, text_times;
+    int64_t busy_ms;
+    char *offsets; /* of recover */
+} sqlite_sink;
+
+static const evs_option_info options[] = {
+    {"path", NULL, NULL, "Database file; made when missing", "0.1", 0, 0, EVS_OPTION_STRING, 1},
+    {"table", NULL, NULL, "Table of the results; made when missing", "0.1", 0, 0, EVS_OPTION_STRING,
+     1},
+    {"busy.timeout.ms", "10s", NULL, "How long to wait for another process that locks the file",
+     "0.1", 0, 0, EVS_OPTION_DURATION, 0},
+    {"journal", "wal", "wal|delete|memory", "journal_mode of the database", "0.1", 0, 0,
+     EVS_OPTION_ENUM, 0},
+    {"synchronous", "normal", "full|normal|off",
+     "normal (with wal): a power failure may take back the last epochs as a whole, never half of "
+     "one",
+     "0.1", 0, 0, EVS_OPTION_ENUM, 0},
+    {"time.format", "ms", "ms|iso", "TIMESTAMP as integer milliseconds, or as RFC 3339 text", "0.1",
+     0, 0, EVS_OPTION_ENUM, 0},
+    {0},
+};
+
+static evs_status db_fail(sqlite_sink *s, evs_error **reterr, const char *what)
+{
+    int code = sqlite3_errcode(s->db);
+    evs_status status = EVS_ERR_IO;
+    bool busy = code == SQLITE_BUSY || code == SQLITE_LOCKED;
+    if (code == SQLITE_NOMEM)
+        status = EVS_ERR_NOMEM;
+    else if (busy)
+        status = EVS_ERR_UNAVAILABLE;
+    else if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
+        status = EVS_ERR_CORRUPT;
+    if (busy)
+        evs_error_set(s->ctx, reterr, status,
+                      "sqlite \"%s\": %s: another process holds the database (waited %lld ms)",
+                      s->path, what, (long long)s->busy_ms);
+    else
+        evs_error_set(s->ctx, reterr, status, "sqlite \"%s\": %s: %s", s->path, what,
+                      sqlite3_errmsg(s->db));
+    /* FULL and IOERR may have rolled the transaction back */
+    if (s->in_transaction && sqlite3_get_autocommit(s->db))
+        s->in_transaction = false;
+    evs_error_annotate(s->ctx, reterr, busy, false, 0, NULL);
+    return status;
+}
+
+static evs_status nomem(sqlite_sink *s, evs_error **reterr)
+{
+    return evs_error_set(s->ctx, reterr, EVS_ERR_NOMEM, "out of memory");
+}
+
+static evs_status run(sqlite_sink *s, const char *sql, evs_error **reterr)
+{
+    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? EVS_OK
+                                                                   : db_fail(s, reterr, sql);
+}
+
+static evs_status prepare(sqlite_sink *s, const char *sql, sqlite3_stmt **ret, evs_error **reterr)
+{
+    int code = sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL);
+    return code == SQLITE_OK ? EVS_OK : db_fail(s, reterr, sql);
+}
+
+static const char *sql_type(const sqlite_sink *s, evs_type_id id)
+{
+    switch (id) {
+    case EVS_TYPE_BOOLEAN:
+    case EVS_TYPE_INT:
+    case EVS_TYPE_BIGINT:
+        return "INTEGER";
+    case EVS_TYPE_DOUBLE:
+        return "REAL";
+    case EVS_TYPE_BYTES:
+        return "BLOB";
+    case EVS_TYPE_TIMESTAMP:
+        return s->text_times ? "TEXT" : "INTEGER";
+    default:
+        return "TEXT"; /* VARCHAR, DECIMAL (exact), DATE, TIME, nested types as JSON */
+    }
+}
+
+/* a table clustered by its key is smaller and faster, but takes no NULL in it */
+static bool keys_are_never_null(const sqlite_sink *s)
+{
+    for (int i = 0; i < s->keys; i++) {
+        if (evs_type_is_nullable(evs_type_child(s->type, (size_t)i)))
+            return false;
+    }
+    return s->keys > 0;
+}
+
+/* the statements of rows, written once */
+static evs_status make_statements(sqlite_sink *s, const char *table, evs_error **reterr)
+{
+    sqlite3_str *create = sqlite3_str_new(s->db);
+    sqlite3_str *insert = sqlite3_str_new(s->db);
+    sqlite3_str *values = sqlite3_str_new(s->db);
+    sqlite3_str *update = sqlite3_str_new(s->db);
+    sqlite3_str *where = sqlite3_str_new(s->db);
+    char *sql_create, *sql_insert = NULL, *sql_remove = NULL, *v, *u, *w;
+    evs_status status = EVS_OK;
+
+    sqlite3_str_appendf(create, "CREATE TABLE IF NOT EXISTS \"%w\" (", table);
+    sqlite3_str_appendf(insert, "INSERT INTO \"%w\" (", table);
+    for (int i = 0; i < s->columns; i++) {
+        const char *name = evs_type_field_name(s->type, (size_t)i);
+        const evs_type *type = evs_type_child(s->type, (size_t)i);
+        const char *comma = i ? ", " : "";
+        sqlite3_str_appendf(create, "%s\"%w\" %s", comma, name, sql_type(s, evs_type_get_id(type)));
+        sqlite3_str_appendf(insert, "%s\"%w\"", comma, name);
+        sqlite3_str_appendf(values, "%s?%d", comma, i + 1);
+        if (i < s->keys)
+            sqlite3_str_appendf(where, "%s\"%w\" IS ?%d", i ? " AND " : "", name, i + 1);
+        else
+            sqlite3_str_appendf(update, "%s\"%w\" = excluded.\"%w\"", i > s->keys ? ", " : "", name,
+                                name);
+    }
+    v = sqlite3_str_finish(values);
+    u = sqlite3_str_finish(update);
+    w = sqlite3_str_finish(where);
+    sqlite3_str_appendf(insert, ") VALUES (%s)", v ? v : "");
+    if (s->keys) {
+        sqlite3_str_appendall(create, ", PRIMARY KEY (");
+        sqlite3_str_appendall(insert, " ON CONFLICT (");
+        for (int i = 0; i < s->keys; i++) {
+            const char *name = evs_type_field_name(s->type, (size_t)i);
+            sqlite3_str_appendf(create, "%s\"%w\"", i ? ", " : "", name);
+            sqlite3_str_appendf(insert, "%s\"%w\"", i ? ", " : "", name);
+        }
+        sqlite3_str_appendall(create, ")");
+        sqlite3_str_appendf(insert, u && *u ? ") DO UPDATE SET %s" : ") DO NOTHING", u);
+        sql_remove = sqlite3_mprintf("DELETE FROM \"%w\" WHERE %s", table, w ? w : "");
+    }
+    sqlite3_str_appendall(create, keys_are_never_null(s) ? ") WITHOUT ROWID" : ")");
+    sql_create = sqlite3_str_finish(create);
+    sql_insert = sqlite3_str_finish(insert);
+    if (!sql_create || !sql_insert || (s->keys && !sql_remove))
+        status = nomem(s, reterr);
+    if (!status && !(status = run(s, sql_create, reterr)) &&
+        !(status = prepare(s, sql_insert, &s->insert, reterr)) && s->keys)
+        status = prepare(s, sql_remove, &s->remove, reterr);
+    sqlite3_free(v);
+    sqlite3_free(u);
+    sqlite3_free(w);
+    sqlite3_free(sql_create);
+    sqlite3_free(sql_insert);
+    sqlite3_free(sql_remove);
+    return status;
+}
+
+static const char epochs_table[] =
+    "CREATE TABLE IF NOT EXISTS evs_epochs (application TEXT NOT NULL, sink TEXT NOT NULL, task "
+    "INTEGER NOT NULL,"
+    " epoch INTEGER NOT NULL, offsets TEXT, PRIMARY KEY (application, sink, task)) WITHOUT ROWID";
+
+static evs_status open_database(sqlite_sink *s, const evs_config *config, evs_error **reterr)
+{
+    char pragma[64];
+    evs_status status;
+    if (sqlite3_open_v2(s->path, &s->db,
+                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
+                        NULL) != SQLITE_OK)
+        return s->db ? db_fail(s, reterr, "open") : nomem(s, reterr);
+    sqlite3_busy_timeout(s->db, s->busy_ms > INT32_MAX ? INT32_MAX : (int)s->busy_ms);
+    snprintf(pragma, sizeof(pragma), "PRAGMA journal_mode=%s",
+             evs_config_string(config, "journal"));
+    if ((status = run(s, pragma, reterr)))
+        return status;
+    snprintf(pragma, sizeof(pragma), "PRAGMA synchronous=%s",
+             evs_config_string(config, "synchronous"));
+    if ((status = run(s, pragma, reterr)) || (status = run(s, epochs_table, reterr)) ||
+        (status = make_statements(s, evs_config_string(config, "table"), reterr)) ||
+        (status = prepare(s, "BEGIN IMMEDIATE", &s->begin, reterr)) ||
+        (status = prepare(s, "COMMIT", &s->commit, reterr)))
+        return status;
+    return prepare(s,
+                   "INSERT INTO evs_epochs VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (application, "
+                   "sink, task) DO "
+                   "UPDATE SET epoch = excluded.epoch, offsets = excluded.offsets",
+                   &s->epoch, reterr);
+}
+
+static void sink_close(void *sink)
+{
+    sqlite_sink *s = sink;
+    sqlite3_finalize(s->insert);
+    sqlite3_finalize(s->remove);
+    sqlite3_finalize(s->begin);
+    sqlite3_finalize(s->commit);
+    sqlite3_finalize(s->epoch);
+    sqlite3_close(s->db); /* rolls an open transaction back */
+    evs_schema_unref(s->schema);
+    evs_free(s->ctx, s->path);
+    evs_free(s->ctx, s->application);
+    evs_free(s->ctx, s->name);
+    evs_free(s->ctx, s->offsets);
+    evs_free(s->ctx, s);
+}
+
+static evs_status sink_open(evs_context *context,
+                            const evs_config *config,
+                            evs_schema *schema,
+                            const evs_sink_identity *identity,
+                            void **ret_sink,
+                            evs_error **reterr)
+{
+    evs_status status;
+    sqlite_sink *s = evs_alloc_array(context, 1, sizeof(*s));
+    if (!s)
+        return evs_error_set(context, reterr, EVS_ERR_NOMEM, "out of memory");
+    s->ctx = context;
+    s->schema = evs_schema_ref(schema);
+    s->type = evs_schema_type(schema);
+    s->columns = (int)evs_type_child_count(s->type);
+    s->keys = identity->key_count;
+    s->task = identity->task;
+    s->text_times = strcmp(evs_config_string(config, "time.format"), "iso") == 0;
+    s->busy_ms = evs_config_int(config, "busy.timeout.ms");
+    s->path = evs_strdup(context, evs_config_string(config, "path"));
+    s->application = evs_strdup(context, identity->application_id ? identity->application_id : "");
+    s->name = evs_strdup(context, identity->sink_name ? identity->sink_name : "");
+    if (!s->path || !s->application || !s->name)
+        status = nomem(s, reterr);
+    else if (s->columns > COLUMNS_MAX || s->keys > KEYS_MAX)
+        status = evs_error_set(context, reterr, EVS_ERR_LIMIT,
+                               "sqlite: %d columns and %d keys are too many", s->columns, s->keys);
+    else
+        status = open_database(s, config, reterr);
+    if (status) {
+        sink_close(s);
+        return status;
+    }
+    *ret_sink = s;
+    return EVS_OK;
+}
+
+static evs_status
+sink_recover(void *sink, int64_t *ret_epoch, const char **ret_offsets, evs_error **reterr)
+{
+    sqlite_sink *s = sink;
+    sqlite3_stmt *q = NULL;
+    int step;
+    evs_status status = prepare(
+        s,
+        "SELECT epoch, offsets FROM evs_epochs WHERE application = ?1 AND sink = ?2 AND task = ?3",
+        &q, reterr);
+    *ret_epoch = -1;
+    *ret_offsets = NULL;
+    if (status)
+        return status;
+    sqlite3_bind_text(q, 1, s->application, -1, SQLITE_STATIC);
+    sqlite3_bind_text(q, 2, s->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int(q, 3, s->task);
+    step = sqlite3_step(q);
+    if (step == SQLITE_ROW) {
+        const char *text = (const char *)sqlite3_column_text(q, 1);
+        evs_free(s->ctx, s->offsets);
+        s->offsets = evs_strdup(s->ctx, text ? text : "");
+        *ret_epoch = sqlite3_column_int64(q, 0);
+        *ret_offsets = s->offsets;
+        status = s->offsets ? EVS_OK : nomem(s, reterr);
+    } else if (step != SQLITE_DONE) {
+        status = db_fail(s, reterr, "read of evs_epochs");
+    }
+    sqlite3_finalize(q);
+    return status;
+}
+
+static evs_status
+step_reset(sqlite_sink *s, sqlite3_stmt *statement, const char *what, evs_error **reterr)
+{
+    evs_status status = EVS_OK;
+    if (sqlite3_step(statement) != SQLITE_DONE)
+        status = db_fail(s, reterr, what);
+    sqlite3_reset(statement);
+    return status;
+}
+
+static evs_status
+bind_text(sqlite_sink *s, sqlite3_stmt *st, int at, const evs_row *row, evs_error **reterr)
+{
+    char small[256];
+    char *large;
+    size_t len = 0;
+    evs_row_text(row, at - 1, small, sizeof(small), &len);
+    if (len < sizeof(small))
+        return sqlite3_bind_text(st, at, small, (int)len, SQLITE_TRANSIENT) == SQLITE_OK
+                   ? EVS_OK
+                   : nomem(s, reterr);
+    large = evs_alloc(s->ctx, len + 1);
+    if (!large)
+        return nomem(s, reterr);
+    evs_row_text(row, at - 1, large, len + 1, &len);
+    if (sqlite3_bind_text(st, at, large, (int)len, SQLITE_TRANSIENT) != SQLITE_OK) {
+        evs_free(s->ctx, large);
+        return nomem(s, reterr);
+    }
+    evs_free(s->ctx, large);
+    return EVS_OK;
+}
+
+/* one value of a column view; strings stay where they are until the statement has run */
+static evs_status bind_value(sqlite_sink *s,
+                             sqlite3_stmt *st,
+                             int at,
+                             const evs_column_view *c,
+                             const evs_row *row,
+                             evs_error **reterr)
+{
+    uint32_t r = row->index;
+    evs_string_view text;
+    if (c->validity && !(c->validity[r >> 3] >> (r & 7) & 1))
+        return sqlite3_bind_null(st, at) == SQLITE_OK ? EVS_OK : nomem(s, reterr);
+    switch (evs_type_get_id(c->type)) {
+    case EVS_TYPE_BOOLEAN:
+        sqlite3_bind_int(st, at, ((const uint8_t *)c->values)[r >> 3] >> (r & 7) & 1);
+        return EVS_OK;
+    case EVS_TYPE_INT:
+        sqlite3_bind_int(st, at, ((const int32_t *)c->values)[r]);
+        return EVS_OK;
+    case EVS_TYPE_BIGINT:
+        sqlite3_bind_int64(st, at, ((const int64_t *)c->values)[r]);
+        return EVS_OK;
+    case EVS_TYPE_DOUBLE:
+        sqlite3_bind_double(st, at, ((const double *)c->values)[r]);
+        return EVS_OK;
+    case EVS_TYPE_TIMESTAMP:
+        if (s->text_times)
+            return bind_text(s, st, at, row, reterr);
+        sqlite3_bind_int64(st, at, ((const int64_t *)c->values)[r]);
+        return EVS_OK;
+    case EVS_TYPE_VARCHAR:
+        text = evs_column_string(c, r);
+        sqlite3_bind_text(st, at, text.len ? text.data : "", (int)text.len, SQLITE_STATIC);
+        return EVS_OK;
+    case EVS_TYPE_BYTES:
+        text = evs_column_string(c, r);
+        sqlite3_bind_blob(st, at, text.len ? text.data : "", (int)text.len, SQLITE_STATIC);
+        return EVS_OK;
+    default:
+        return bind_text(s, st, at, row, reterr);
+    }
+}
+
+static evs_status bind_row(sqlite_sink *s,
+                           sqlite3_stmt *st,
+                           int count,
+                           const evs_column_view *views,
+                           const evs_row *row,
+                           bool *ret_null_key,
+                           evs_error **reterr)
+{
+    evs_status status = EVS_OK;
+    for (int i = 0; !status && i < count; i++) {
+        status = bind_value(s, st, i + 1, &views[i], row, reterr);
+        if (i < s->keys && views[i].validity &&
+            !(views[i].validity[row->index >> 3] >> (row->index & 7) & 1))
+            *ret_null_key = true;
+    }
+    return status;
+}
+
+static evs_status write_row(sqlite_sink *s,
+                            const evs_column_view *views,
+                            const evs_row *row,
+                            uint8_t kind,
+                            evs_error **reterr)
+{
+    bool null_key = false;
+    evs_status status;
+    if (kind == EVS_ROW_DELETE && !s->keys)
+        return evs_error_set(s->ctx, reterr, EVS_ERR_UNSUPPORTED, "a delete needs key columns");
+    if (kind != EVS_ROW_DELETE) {
+        if ((status = bind_row(s, s->insert, s->columns, views, row, &null_key, reterr)))
+            return status;
+        if (!null_key)
+            return step_reset(s, s->insert, "insert", reterr);
+    }
+    if ((status = bind_row(s, s->remove, s->keys, views, row, &null_key, reterr)) ||
+        (status = step_reset(s, s->remove, "delete", reterr)))
+        return status;
+    return kind == EVS_ROW_DELETE ? EVS_OK : step_reset(s, s->insert, "insert", reterr);
+}
+
+static evs_status begin(sqlite_sink *s, evs_error **reterr)
+{
+    evs_status status = EVS_OK;
+    if (!s->in_transaction && !(status = step_reset(s, s->begin, "begin", reterr)))
+        s->in_transaction = true;
+    return status;
+}
+
+static evs_status sink_write(
+    void *sink, evs_batch *batch, evs_decode_failed_fn failed, void *user_data, evs_error **reterr)
+{
+    sqlite_sink *s = sink;
+    const uint32_t *sel = evs_batch_selection(batch);
+    const uint8_t *kinds = evs_batch_kinds(batch);
+    size_t rows = evs_batch_rows(batch);
+    evs_column_view *views;
+    evs_status status = begin(s, reterr);
+
+    if (status)
+        return status;
+    views = evs_alloc_array(s->ctx, (size_t)s->columns, sizeof(*views));
+    if (!views)
+        return nomem(s, reterr);
+    for (int i = 0; i < s->columns; i++)
+        evs_batch_column(batch, (size_t)i, &views[i]);
+    for (size_t i = 0; !status && i < rows; i++) {
+        evs_row row = {batch, NULL, sel ? sel[i] : (uint32_t)i, 0};
+        evs_error *err = NULL;
+        status = write_row(s, views, &row, kinds ? kinds[row.index] : EVS_ROW_INSERT, &err);
+        if (status && failed &&
+            (sqlite3_errcode(s->db) == SQLITE_CONSTRAINT ||
+             sqlite3_errcode(s->db) == SQLITE_TOOBIG || status == EVS_ERR_UNSUPPORTED)) {
+            failed(row.index, status, evs_error_message(err), user_data);
+            evs_error_unref(err);
+            status = EVS_OK;
+        } else if (status && reterr) {
+            *reterr = err;
+        } else {
+            evs_error_unref(err);
+        }
+    }
+    evs_free(s->ctx, views);
+    return status;
+}
+
+static evs_status sink_commit(void *sink, int64_t epoch, const char *offsets, evs_error **reterr)
+{
+    sqlite_sink *s = sink;
+    evs_status status = begin(s, reterr);
+    if (status)
+        return status;
+    sqlite3_bind_text(s->epoch, 1, s->application, -1, SQLITE_STATIC);
+    sqlite3_bind_text(s->epoch, 2, s->name, -1, SQLITE_STATIC);
+    sqlite3_bind_int(s->epoch, 3, s->task);
+    sqlite3_bind_int64(s->epoch, 4, epoch);
+    sqlite3_bind_text(s->epoch, 5, offsets, -1, SQLITE_TRANSIENT);
+    if ((status = step_reset(s, s->epoch, "epoch", reterr)) ||
+        (status = step_reset(s, s->commit, "commit", reterr)))
+        return status;
+    s->in_transaction = false;
+    return EVS_OK;
+}
+
+static evs_status sink_abort(void *sink, evs_error **reterr)
+{
+    sqlite_sink *s = sink;
+    evs_status status = EVS_OK;
+    if (!sqlite3_get_autocommit(s->db))
+        status = run(s, "ROLLBACK", reterr);
+    s->in_transaction = false;
+    return status;
+}
+
+static const evs_sink_functions functions = {
+    .struct_size = sizeof(evs_sink_functions),
+    .options = options,
+    .guarantee = EVS_GUARANTEE_TRANSACTIONAL,
+    .open = sink_open,
+    .recover = sink_recover,
+    .write = sink_write,
+    .commit = sink_commit,
+    .abort = sink_abort,
+    .close = sink_close,
+};
+
+static const evs_connector connector = {
+    .struct_size = sizeof(evs_connector),
+    .name = "sqlite",
+    .doc = "Table of a SQLite database; results, epoch and offsets in one transaction",
+    .sink = &functions,
+};
+
+EVS_API const evs_connector *evs_module_connector(void);
+
+const evs_connector *evs_module_connector(void)
+{
+    return &connector;
+}
