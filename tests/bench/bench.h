@@ -174,6 +174,7 @@ struct bench_decode {
     struct bench_payloads payloads;
     struct bench_columns *columns;
     uint64_t repeat;
+    bool checking; /* the pass outside the clock */
     void (*decode)(struct bench_decode *d, uint64_t first, uint64_t end);
     void *user_data;
 };

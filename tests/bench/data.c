@@ -331,6 +331,7 @@ static void decode_pass(struct bench_decode *d, struct bench_result *checked)
         uint64_t end = first + BENCH_BATCH;
 
         d->columns->rows = 0;
+        d->checking = checked;
         d->decode(d, first, end < d->payloads.count ? end : d->payloads.count);
         if (checked) {
             checked->groups += d->columns->rows;
