@@ -62,7 +62,7 @@ static evs_sink_handle *open_sink(struct ours *o)
             o->schema, 2, &sink, &error));
     else if (!strcmp(o->sink, "sqlite"))
         BENCH_OK(evs_sink_open(o->context, "sqlite",
-                               EVS_OPTIONS("file", o->file, "table", "results"), o->schema, 2,
+                               EVS_OPTIONS("path", o->file, "table", "results"), o->schema, 2,
                                &sink, &error));
     else
         BENCH_OK(evs_sink_open(o->context, "file", EVS_OPTIONS("path", o->file, "format", "json"),
