@@ -250,8 +250,9 @@ EVS_API void evs_append_end(evs_appender *appender);
  *
  * @returns EVS_OK; EVS_ERR_TYPE, EVS_ERR_INVALID, EVS_ERR_OVERFLOW, EVS_ERR_SCHEMA (invalid UTF-8,
  * NULL in NOT NULL): the first fault of the row, origin = field path, message = field and row; the
- * row is dropped and the next one may be begun; EVS_ERR_NOMEM; for an appender of a window or
- * pipeline also what pushing a full batch returns
+ * row is dropped and the next one may be begun; EVS_ERR_NOMEM, EVS_ERR_LIMIT (2^24 rows or 2 GiB of
+ * text not taken): the row is dropped; for an appender of a window or pipeline also what pushing a
+ * full batch returns: then the row was appended, and the batch is pushed again with the next rows
  * @threads one at a time
  * @since 0.1
  */
