@@ -81,6 +81,5 @@ size_t evs__kafka_keys_suffix(const evs__kafka_keys *keys);
 
 extern const evs_source_functions evs__kafka_source;
 extern const evs_sink_functions evs__kafka_sink;
-extern const evs_connector evs__kafka_connector;
 
 #endif

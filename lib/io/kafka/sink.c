@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "io/kafka/kafka.h"
+#include "io/connectors.h"
 #include "io/kafka/outlet.h"
 
 typedef struct kafka_sink {

@@ -1,0 +1,447 @@
+/*
+ * io/console.c: results on the terminal.
+ *
+ * On a terminal, rows with a key form a live table: each result has one line, updated in place,
+ * newest `rows.max` lines kept, redrawn at most every `refresh.ms`. Elsewhere (a pipe, a file), and
+ * for rows without a key, each row is one line under a header; column widths grow as values need
+ * and never shrink.
+ *
+ *   page   window_start          views     <- header
+ *   /a     2026-11-23T17:05:00Z     12     numbers to the right, text to the left
+ *
+ * At least once: what stands on a terminal cannot be taken back. Bounded: rows.max lines, values
+ * cut at width.max. Control characters of values are shown as '?', so data cannot drive the
+ * terminal.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/connectors.h"
+
+enum { COLUMNS_MAX = 64, CELL_MAX = 200 };
+
+typedef struct line {
+    char *cells; /* column_count texts, NUL-terminated one after another */
+    size_t key_len;
+    uint64_t touched;
+} line;
+
+typedef struct console_sink {
+    evs_context *ctx;
+    evs_schema *schema;
+    int fd;
+    bool live;
+    int columns, keys, width_max;
+    int *fields;
+    int *widths;
+    bool *right;
+    line *lines;
+    size_t count, rows_max;
+    uint64_t clock;
+    int64_t refresh_ms, drawn_ms;
+    bool dirty, header_done;
+    int drawn_lines;
+    char *out;
+    size_t out_len, out_capacity;
+    char *title;
+} console_sink;
+
+static const evs_option_info options[] = {
+    {"columns", NULL, NULL, "Columns to show; all by default", "0.1", 0, 0, EVS_OPTION_STRING, 0},
+    {"title", NULL, NULL, "Line above the table", "0.1", 0, 0, EVS_OPTION_STRING, 0},
+    {"to", "stdout", "stdout|stderr", "Where to write", "0.1", 0, 0, EVS_OPTION_ENUM, 0},
+    {"live", "auto", "auto|true|false",
+     "Update in place; auto: when on a terminal and rows have a key", "0.1", 0, 0, EVS_OPTION_ENUM,
+     0},
+    {"rows.max", "20", NULL, "Lines of a live table", "0.1", 1, 10000, EVS_OPTION_INT, 0},
+    {"width.max", "40", NULL, "Longest value that is shown whole", "0.1", 4, CELL_MAX,
+     EVS_OPTION_INT, 0},
+    {"refresh.ms", "200ms", NULL, "Shortest time between two updates of a live table", "0.1", 0,
+     60000, EVS_OPTION_DURATION, 0},
+    {0},
+};
+
+static evs_status nomem(console_sink *s, evs_error **reterr)
+{
+    return evs_error_set(s->ctx, reterr, EVS_ERR_NOMEM, "out of memory");
+}
+
+/* ---- text out ---- */
+
+static bool put(console_sink *s, const char *data, size_t len)
+{
+    if (s->out_capacity - s->out_len < len) {
+        size_t capacity = s->out_capacity * 2 > s->out_len + len + 4096 ? s->out_capacity * 2
+                                                                        : s->out_len + len + 4096;
+        char *bigger = evs_realloc_array(s->ctx, s->out, capacity, 1);
+        if (!bigger)
+            return false;
+        s->out = bigger;
+        s->out_capacity = capacity;
+    }
+    memcpy(s->out + s->out_len, data, len);
+    s->out_len += len;
+    return true;
+}
+
+static evs_status write_out(console_sink *s, evs_error **reterr)
+{
+    size_t done = 0;
+    while (done < s->out_len) {
+        ssize_t n = write(s->fd, s->out + done, s->out_len - done);
+        if (n < 0 && errno == EAGAIN) {
+            struct pollfd p = {s->fd, POLLOUT, 0};
+            poll(&p, 1, 1000);
+            continue;
+        }
+        if (n < 0 && errno != EINTR) {
+            s->out_len = 0;
+            return evs_error_set(s->ctx, reterr, EVS_ERR_IO, "console: %s", strerror(errno));
+        }
+        if (n > 0)
+            done += (size_t)n;
+    }
+    s->out_len = 0;
+    return EVS_OK;
+}
+
+/* display columns of UTF-8 text, near enough: code points */
+static int text_width(const char *text)
+{
+    int width = 0;
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
+
+static bool put_cell(console_sink *s, int column, const char *text, bool last)
+{
+    char spaces[CELL_MAX + 2];
+    int pad = s->widths[column] - text_width(text);
+    size_t n = pad > 0 ? (size_t)pad : 0;
+    memset(spaces, ' ', sizeof(spaces));
+    if (s->right[column] && !put(s, spaces, n))
+        return false;
+    if (!put(s, text, strlen(text)))
+        return false;
+    if (!s->right[column] && !last && !put(s, spaces, n))
+        return false;
+    return last || put(s, "  ", 2);
+}
+
+static bool put_cells(console_sink *s, const char *cells)
+{
+    for (int i = 0; i < s->columns; i++) {
+        if (!put_cell(s, i, cells, i + 1 == s->columns))
+            return false;
+        cells += strlen(cells) + 1;
+    }
+    return put(s, "\n", 1);
+}
+
+static bool put_header(console_sink *s)
+{
+    const evs_type *type = evs_schema_type(s->schema);
+    for (int i = 0; i < s->columns; i++) {
+        if (!put_cell(s, i, evs_type_field_name(type, (size_t)s->fields[i]), i + 1 == s->columns))
+            return false;
+    }
+    return put(s, "\n", 1);
+}
+
+/* ---- rows ---- */
+
+/* one value, cut and made harmless, into out (CELL_MAX * 4 + 4 bytes) */
+static size_t render_cell(const console_sink *s, const evs_row *row, int field, char *out)
+{
+    char text[CELL_MAX * 4 + 1];
+    size_t len = 0, at = 0;
+    int width = 0;
+    if (evs_row_text(row, field, text, sizeof(text), &len) != EVS_OK)
+        text[0] = '\0';
+    for (const char *p = text; *p; p++) {
+        unsigned char c = (unsigned char)*p;
+        if ((c & 0xc0) != 0x80 && ++width > s->width_max) {
+            memcpy(out + at, "~", 1);
+            at++;
+            break;
+        }
+        out[at++] = c < 0x20 || c == 0x7f ? '?' : *p;
+    }
+    out[at] = '\0';
+    return at + 1;
+}
+
+/* all cells of a row; *ret_key_len: bytes of the key's cells. Keys come first in `fields` only if
+ * all columns are shown, so the key is rendered apart */
+static char *render_row(console_sink *s, const evs_row *row, size_t *ret_key_len, size_t *ret_len)
+{
+    size_t max = (size_t)(s->columns + s->keys) * (CELL_MAX * 4 + 4) + 1;
+    char *cells = evs_alloc(s->ctx, max);
+    size_t at = 0;
+    if (!cells)
+        return NULL;
+    for (int i = 0; i < s->keys; i++)
+        at += render_cell(s, row, i, cells + at);
+    *ret_key_len = at;
+    for (int i = 0; i < s->columns; i++) {
+        int width;
+        char *start = cells + at;
+        at += render_cell(s, row, s->fields[i], start);
+        width = text_width(start);
+        if (width > s->widths[i])
+            s->widths[i] = width;
+    }
+    *ret_len = at;
+    return cells;
+}
+
+static line *find_line(console_sink *s, const char *key, size_t key_len)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        if (s->lines[i].key_len == key_len && memcmp(s->lines[i].cells, key, key_len) == 0)
+            return &s->lines[i];
+    }
+    return NULL;
+}
+
+static void remove_line(console_sink *s, line *l)
+{
+    evs_free(s->ctx, l->cells);
+    memmove(l, l + 1, (size_t)(s->lines + s->count - (l + 1)) * sizeof(*l));
+    s->count--;
+}
+
+static void keep_line(console_sink *s, char *cells, size_t key_len, bool gone)
+{
+    line *l = find_line(s, cells, key_len);
+    s->dirty = true;
+    if (gone) {
+        if (l)
+            remove_line(s, l);
+        evs_free(s->ctx, cells);
+        return;
+    }
+    if (l) {
+        evs_free(s->ctx, l->cells);
+    } else {
+        if (s->count == s->rows_max) {
+            line *oldest = s->lines;
+            for (size_t i = 1; i < s->count; i++) {
+                if (s->lines[i].touched < oldest->touched)
+                    oldest = &s->lines[i];
+            }
+            remove_line(s, oldest);
+        }
+        l = &s->lines[s->count++];
+    }
+    *l = (line){cells, key_len, ++s->clock};
+}
+
+static evs_status draw(console_sink *s, evs_error **reterr)
+{
+    char up[32];
+    bool ok = true;
+    if (s->drawn_lines) {
+        int n = snprintf(up, sizeof(up), "\033[%dA\033[J", s->drawn_lines);
+        ok = put(s, up, (size_t)n);
+    }
+    s->drawn_lines = 1;
+    if (s->title) {
+        ok = ok && put(s, s->title, strlen(s->title)) && put(s, "\n", 1);
+        s->drawn_lines++;
+    }
+    ok = ok && put_header(s);
+    for (size_t i = 0; ok && i < s->count; i++) {
+        ok = put_cells(s, s->lines[i].cells + s->lines[i].key_len);
+        s->drawn_lines++;
+    }
+    if (!ok) {
+        s->out_len = 0;
+        return nomem(s, reterr);
+    }
+    s->dirty = false;
+    return write_out(s, reterr);
+}
+
+static evs_status print_row(console_sink *s, const char *cells, uint8_t kind)
+{
+    bool ok = true;
+    if (!s->header_done) {
+        if (s->title)
+            ok = put(s, s->title, strlen(s->title)) && put(s, "\n", 1);
+        ok = ok && put_header(s);
+        s->header_done = true;
+    }
+    if (kind == EVS_ROW_DELETE)
+        ok = ok && put(s, "- ", 2);
+    return ok && put_cells(s, cells) ? EVS_OK : EVS_ERR_NOMEM;
+}
+
+/* ---- the connector's functions ---- */
+
+static void sink_close(void *sink)
+{
+    console_sink *s = sink;
+    if (s->dirty)
+        draw(s, NULL);
+    for (size_t i = 0; i < s->count; i++)
+        evs_free(s->ctx, s->lines[i].cells);
+    evs_free(s->ctx, s->lines);
+    evs_free(s->ctx, s->fields);
+    evs_free(s->ctx, s->widths);
+    evs_free(s->ctx, s->right);
+    evs_free(s->ctx, s->out);
+    evs_free(s->ctx, s->title);
+    evs_schema_unref(s->schema);
+    evs_free(s->ctx, s);
+}
+
+static bool is_number(evs_type_id id)
+{
+    return id == EVS_TYPE_INT || id == EVS_TYPE_BIGINT || id == EVS_TYPE_DOUBLE ||
+           id == EVS_TYPE_DECIMAL;
+}
+
+static evs_status choose_columns(console_sink *s, const char *list, evs_error **reterr)
+{
+    const evs_type *type = evs_schema_type(s->schema);
+    size_t count = evs_type_child_count(type);
+    const char *p = list;
+    s->fields = evs_alloc_array(s->ctx, count, sizeof(*s->fields));
+    s->widths = evs_alloc_array(s->ctx, count, sizeof(*s->widths));
+    s->right = evs_alloc_array(s->ctx, count, sizeof(*s->right));
+    if (!s->fields || !s->widths || !s->right)
+        return nomem(s, reterr);
+    for (size_t i = 0; i < count && (!list || p); i++) {
+        int32_t field = (int32_t)i;
+        if (list) {
+            size_t lead = strspn(p, " ");
+            size_t len = strcspn(p + lead, ", ");
+            field = evs_type_field_index(type, p + lead, len);
+            if (field < 0)
+                return evs_error_set(s->ctx, reterr, EVS_ERR_CONFIG,
+                                     "option \"columns\": there is no column \"%.*s\"", (int)len,
+                                     p + lead);
+            p = strchr(p, ',');
+            p = p ? p + 1 : NULL;
+        }
+        s->fields[s->columns] = field;
+        s->widths[s->columns] = text_width(evs_type_field_name(type, (size_t)field));
+        if (s->widths[s->columns] > CELL_MAX)
+            s->widths[s->columns] = CELL_MAX;
+        s->right[s->columns++] = is_number(evs_type_get_id(evs_type_child(type, (size_t)field)));
+    }
+    if (!s->columns || s->columns > COLUMNS_MAX)
+        return evs_error_set(s->ctx, reterr, EVS_ERR_CONFIG,
+                             "option \"columns\": 1 to %d columns fit", COLUMNS_MAX);
+    return EVS_OK;
+}
+
+static evs_status sink_open(evs_context *context,
+                            const evs_config *config,
+                            evs_schema *schema,
+                            const evs_sink_identity *identity,
+                            void **ret_sink,
+                            evs_error **reterr)
+{
+    const char *live = evs_config_string(config, "live");
+    const char *title = evs_config_string(config, "title");
+    evs_status status;
+    console_sink *s = evs_alloc_array(context, 1, sizeof(*s));
+    if (!s)
+        return evs_error_set(context, reterr, EVS_ERR_NOMEM, "out of memory");
+    s->ctx = context;
+    s->schema = evs_schema_ref(schema);
+    s->fd = strcmp(evs_config_string(config, "to"), "stderr") == 0 ? STDERR_FILENO : STDOUT_FILENO;
+    s->keys = identity->key_count;
+    s->live =
+        s->keys && (strcmp(live, "true") == 0 || (strcmp(live, "auto") == 0 && isatty(s->fd)));
+    s->rows_max = (size_t)evs_config_int(config, "rows.max");
+    s->width_max = (int)evs_config_int(config, "width.max");
+    s->refresh_ms = evs_config_int(config, "refresh.ms");
+    s->lines = evs_alloc_array(context, s->rows_max, sizeof(*s->lines));
+    s->title = title ? evs_strdup(context, title) : NULL;
+    if (!s->lines || (title && !s->title))
+        status = nomem(s, reterr);
+    else
+        status = choose_columns(s, evs_config_string(config, "columns"), reterr);
+    if (status) {
+        sink_close(s);
+        return status;
+    }
+    *ret_sink = s;
+    return EVS_OK;
+}
+
+static evs_status sink_write(
+    void *sink, evs_batch *batch, evs_decode_failed_fn failed, void *user_data, evs_error **reterr)
+{
+    console_sink *s = sink;
+    const uint32_t *sel = evs_batch_selection(batch);
+    const uint8_t *kinds = evs_batch_kinds(batch);
+    size_t rows = evs_batch_rows(batch);
+    (void)failed;
+    (void)user_data;
+    for (size_t i = 0; i < rows; i++) {
+        evs_row row = {batch, NULL, sel ? sel[i] : (uint32_t)i, 0};
+        uint8_t kind = kinds ? kinds[row.index] : EVS_ROW_INSERT;
+        size_t key_len = 0, len = 0;
+        char *cells = render_row(s, &row, &key_len, &len);
+        evs_status status = cells ? EVS_OK : EVS_ERR_NOMEM;
+        if (s->live && cells) {
+            char *fitted = evs_realloc_array(s->ctx, cells, len, 1);
+            keep_line(s, fitted ? fitted : cells, key_len, kind == EVS_ROW_DELETE);
+        } else if (cells) {
+            status = print_row(s, cells + key_len, kind);
+            evs_free(s->ctx, cells);
+        }
+        if (status)
+            return nomem(s, reterr);
+    }
+    return s->live ? EVS_OK : write_out(s, reterr);
+}
+
+static evs_status sink_flush(void *sink, int64_t wait_ms, evs_error **reterr)
+{
+    console_sink *s = sink;
+    (void)wait_ms;
+    return s->dirty && !s->refresh_ms ? draw(s, reterr) : EVS_OK;
+}
+
+static evs_status sink_poll(void *sink, int64_t now_ms, int64_t *ret_next_ms, evs_error **reterr)
+{
+    console_sink *s = sink;
+    evs_status status = EVS_OK;
+    *ret_next_ms = -1;
+    if (!s->dirty)
+        return EVS_OK;
+    if (now_ms - s->drawn_ms >= s->refresh_ms || now_ms < s->drawn_ms) {
+        status = draw(s, reterr);
+        s->drawn_ms = now_ms;
+    } else {
+        *ret_next_ms = s->drawn_ms + s->refresh_ms;
+    }
+    return status;
+}
+
+static const evs_sink_functions functions = {
+    .struct_size = sizeof(evs_sink_functions),
+    .options = options,
+    .guarantee = EVS_GUARANTEE_AT_LEAST_ONCE,
+    .open = sink_open,
+    .write = sink_write,
+    .flush = sink_flush,
+    .poll = sink_poll,
+    .close = sink_close,
+};
+
+const evs_connector evs__console_connector = {
+    .struct_size = sizeof(evs_connector),
+    .name = "console",
+    .doc = "Aligned table on the terminal, live where rows have a key",
+    .sink = &functions,
+};
