@@ -5,7 +5,8 @@ Usage: testlog.py LOG.json [--lines PREFIX]
 
 A test of protocol TAP counts one for each of its subtests, any other test counts one. A TAP program
 that died, timed out or broke its plan counts one more failure: the subtests that it never came to
-are not known. Prints the failures with the end of the program's output; the last line is
+are not known. Prints what was skipped and the failures with the end of the program's output; the
+last line is
 
     PASSED FAILED SKIPPED
 
@@ -18,6 +19,7 @@ import json
 import re
 
 TAP_LINE = re.compile(r"^(not ok|ok)\b\s*\d*\s*-?\s*(.*?)\s*(?:#\s*(SKIP|TODO)\b(.*))?$", re.I)
+SKIP_ALL = re.compile(r"^1\.\.0\s*#\s*SKIP\S*\s*(.*)$", re.I | re.M)
 TAIL_LINES = 40
 
 
@@ -27,10 +29,10 @@ def tap_results(text):
         match = TAP_LINE.match(line)
         if not match:
             continue
-        word, name, directive, _ = match.groups()
-        directive = (directive or "").upper()
+        word, name, directive, reason = match.groups()
+        directive, reason = (directive or "").upper(), (reason or "").strip()
         if directive == "SKIP":
-            yield "skipped", name
+            yield "skipped", (name + " " + reason).strip()
         elif directive == "TODO":
             yield "skipped" if word == "not ok" else "failed", name
         else:
@@ -38,13 +40,15 @@ def tap_results(text):
 
 
 def classify(test):
-    """Count one Meson test; returns ({outcome: n}, [names of what failed])."""
+    """Count one Meson test; returns ({outcome: n}, [what failed], [what was skipped])."""
     counts = {"passed": 0, "failed": 0, "skipped": 0}
-    failures = []
+    failures, skips = [], []
     for outcome, name in tap_results(test.get("stdout") or ""):
         counts[outcome] += 1
         if outcome == "failed":
             failures.append(name)
+        elif outcome == "skipped":
+            skips.append(name)
     result = test["result"]
     if result in ("OK", "EXPECTEDFAIL", "UNEXPECTEDPASS"):
         if not sum(counts.values()):
@@ -52,13 +56,15 @@ def classify(test):
     elif result == "SKIP":
         if not sum(counts.values()):
             counts["skipped"] += 1
+            plan = SKIP_ALL.search(test.get("stdout") or "")
+            skips.append(plan.group(1) if plan else "")
     elif result == "FAIL" and test.get("returncode") == 0 and counts["skipped"] and not failures:
         # cmocka 1.1.5 writes "not ok N # SKIP", which Meson takes for a failure.
         pass
     elif not failures:
         counts["failed"] += 1
         failures.append("%s, exit status %s" % (result.lower(), test.get("returncode")))
-    return counts, failures
+    return counts, failures, skips
 
 
 def show_failure(test, failures):
@@ -91,7 +97,7 @@ def main():
     with open(arguments.log, encoding="utf-8", errors="replace") as log:
         tests = [json.loads(line) for line in log if line.strip()]
     for test in tests:
-        counts, failures = classify(test)
+        counts, failures, skips = classify(test)
         for outcome, n in counts.items():
             total[outcome] += n
         if arguments.lines:
@@ -99,6 +105,8 @@ def main():
                 line = line[2:] if line.startswith("# ") else line
                 if line.startswith(arguments.lines):
                     print(line)
+        for skip in skips:
+            print("skipped: %s: %s" % (test["name"], skip))
         if failures:
             show_failure(test, failures)
     print(total["passed"], total["failed"], total["skipped"])
