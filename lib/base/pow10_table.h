@@ -1,5 +1,6 @@
 /*
- * base/pow10_table.h: the 128 leading bits of 10^k for k = -342 .. 324. Made by scripts/pow10-table.
+ * base/pow10_table.h: the 128 leading bits of 10^k for k = -342 .. 324.
+ * Made by scripts/pow10-table.
  *
  * Bits below are cut off, except for -27 <= k < 0, where the value is rounded up: there the exact
  * products of short mantissas show whether a decimal lies half-way between two doubles (Lemire,

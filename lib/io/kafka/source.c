@@ -17,8 +17,8 @@
 
 #include "io/kafka/source.h"
 
-#define UNKNOWN_TOPIC_MS 3000 /* a topic made a moment ago may be unknown to a broker for so long  \
-                               */
+/* a topic made a moment ago may be unknown to a broker for so long */
+#define UNKNOWN_TOPIC_MS 3000
 
 static const evs_option_info options[] = {
     {"topic", NULL, NULL, "Topic to read, or several separated by commas", "0.1", 0, 0,
