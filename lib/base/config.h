@@ -8,11 +8,10 @@
 
 #include "base/buffer.h"
 
-#define EVS__CONFIG_TABLES_MAX 6
-
 /*
- * Make a config. `what` names its owner in errors: `source "kafka"`. Keys with the prefix
- * `extra_prefix` (e.g. "kafka.") that no table has are kept as pass-through; NULL: none are.
+ * Make a config. `what` names its owner in errors: `source "kafka"` (copied). Keys with the prefix
+ * `extra_prefix` (e.g. "kafka.") that no table has are kept as pass-through; NULL: none are. Tables
+ * are borrowed until unref; a NULL one is passed over. EVS_ERR_CONFIG: a default is not valid.
  */
 evs_status evs__config_new(evs_context *ctx,
                            const char *what,
@@ -31,6 +30,8 @@ evs_status evs__config_set_all(evs_config *config, const evs_options *options, e
 evs_status evs__config_check(const evs_config *config, evs_error **reterr);
 /* whether some table has the option */
 bool evs__config_knows(const evs_config *config, const char *key);
+/* whether a pass-through key looks like one whose value must not be shown ("sasl.password") */
+bool evs__config_is_secret(const char *key);
 /* "key = value" lines of what was set (all: with defaults), secrets as "********" */
 evs_status evs__config_dump(const evs_config *config, bool all, evs__buffer *out);
 /* closest of `count` names within an edit distance of a third of its length, or NULL */
