@@ -43,12 +43,14 @@ struct evs__ast {
     uint32_t position; /* byte offset in the text, for errors: "column N" is this + 1 */
     uint32_t end;      /* offset behind it */
     uint32_t arg_count;
+    uint32_t depth; /* of the tree below, 1 for a leaf; bounded, so recursion over a tree is safe */
     evs__ast **args;
-    const char *name; /* column, field, function, operator; in the tree's arena */
+    const char *name; /* column, field, function (lower case), operator; in the tree's arena */
     size_t name_len;
-    bool distinct;        /* CALL: count(DISTINCT x) */
-    bool negated;         /* NOT IN, NOT LIKE, IS NOT NULL ... */
-    const evs_type *type; /* LITERAL, CAST; referenced by the arena */
+    bool distinct;    /* CALL: count(DISTINCT x) */
+    bool negated;     /* NOT IN, NOT LIKE, IS NOT NULL ... */
+    bool has_operand; /* CASE x WHEN ...: args[0] is x; then WHEN, THEN pairs, then maybe ELSE */
+    const evs_type *type; /* LITERAL (NULL: the literal NULL), CAST; referenced by the arena */
     evs__int128 integer;  /* LITERAL: boolean, integers, decimal (unscaled), time */
     double number;
     const char *text; /* LITERAL text */
