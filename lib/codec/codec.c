@@ -14,7 +14,7 @@
 #include "codec/frame.h"
 
 static const evs__format *const formats[] = {
-    &evs__format_avro,
+    NULL,
 };
 
 /* ---- options ---- */
@@ -53,7 +53,7 @@ const evs_option_info evs__codec_option_table[] = {
 
 const evs__format *evs__format_find(evs_format id)
 {
-    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+    for (size_t i = 0; formats[i]; i++) {
         if (formats[i]->id == id)
             return formats[i];
     }
@@ -62,7 +62,7 @@ const evs__format *evs__format_find(evs_format id)
 
 static const evs__format *format_named(const char *name)
 {
-    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
+    for (size_t i = 0; formats[i]; i++) {
         if (strcmp(formats[i]->name, name) == 0)
             return formats[i];
     }

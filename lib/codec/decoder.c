@@ -45,7 +45,7 @@ struct evs_decoder {
     const evs__format *format;
     evs__codec_options options;
     bool confluent;
-    bool validator; /* does not own `schema` */
+    bool validator; /* belongs to `schema`: holds neither it nor a reference to the context */
     evs__registry *registry;
     evs__format_decoder *plain; /* without framing */
     writer writers[IDS_MAX];
@@ -209,7 +209,7 @@ evs_status evs__decoder_new_validator(evs_schema *schema, evs_decoder **ret, evs
 
     if (!d)
         return evs__nomem(reterr);
-    d->ctx = evs_context_ref(ctx);
+    d->ctx = evs__context_hold(ctx);
     d->validator = true;
     d->schema = schema;
     d->type = evs_type_ref(schema->type);
@@ -261,8 +261,13 @@ evs_decoder *evs_decoder_unref(evs_decoder *d)
     evs_type_unref(d->type);
     if (!d->validator)
         evs_schema_unref(d->schema);
-    evs__free(ctx, d);
-    evs_context_unref(ctx);
+    if (d->validator) {
+        evs__free(ctx, d);
+        evs__context_drop(ctx);
+    } else {
+        evs__free(ctx, d);
+        evs_context_unref(ctx);
+    }
     return NULL;
 }
 

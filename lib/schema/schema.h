@@ -4,9 +4,10 @@
  *
  * Avro to column types: boolean BOOLEAN, int INT, long BIGINT, float and double DOUBLE, bytes
  * BYTES, string VARCHAR, enum VARCHAR, fixed BYTES, array ARRAY, map MAP, record STRUCT, [null, X]
- * nullable X; other unions: STRUCT of one nullable field per branch, named by the branch's type;
- * decimal DECIMAL, date DATE, time-* TIME (ms), timestamp-* and local-timestamp-* TIMESTAMP (ms),
- * uuid VARCHAR.
+ * nullable X; other unions: STRUCT of one nullable field per branch, named by the branch's type
+ * (the last part of a named one's, or all of it where two would be the same); null VARCHAR; decimal
+ * DECIMAL (BYTES beyond 38 digits), date DATE, time-* TIME (ms), timestamp-* and local-timestamp-*
+ * TIMESTAMP (ms), uuid VARCHAR, duration BYTES.
  */
 #ifndef EVS_SCHEMA_SCHEMA_H
 #define EVS_SCHEMA_SCHEMA_H
@@ -63,29 +64,73 @@ struct evs__avro_node {
     int32_t enum_default; /* symbol index or -1 */
 };
 
+/* nodes that may nest in each other, and bytes that the defaults of one record may take */
+#define EVS__AVRO_DEPTH_MAX 64
+#define EVS__AVRO_DEFAULT_MAX (1u << 20)
+
+typedef struct evs__avro_tree evs__avro_tree;
+
 struct evs_schema {
     atomic_int refs;
-    evs_context *ctx;
+    evs_context *ctx; /* held, not referenced: the context's registry owns schemas */
     evs_format format;
     const evs_type *type; /* STRUCT */
     char *text;
     char *warnings;
-    char **paths;              /* per column: JSON path as given ("$.order.total"), or NULL */
-    evs__avro_node *avro;      /* root record, EVS_FORMAT_AVRO only */
-    void *avro_owner;          /* arena of nodes; released with the schema */
-    atomic_intptr_t validator; /* lazily compiled codec of evs_schema_validate; owned by codec
-                                  through validator_free */
+    char **paths;               /* per column: JSON path as given ("$.order.total"), or NULL */
+    evs__avro_node *avro;       /* root record, EVS_FORMAT_AVRO only */
+    evs__avro_tree *avro_owner; /* of the nodes */
+    atomic_intptr_t validator;  /* lazily compiled codec of evs_schema_validate; owned by codec
+                                   through validator_free */
     void (*validator_free)(void *validator);
 };
 
-/* Recursive Avro types have no finite column type: EVS_ERR_UNSUPPORTED naming the path, unless the
- * recursive field is not wanted (see evs__schema_prune). */
+/*
+ * A parsed Avro schema of any root. The nodes live in an arena of the tree and may point at
+ * enclosing ones; defaults point into `document`.
+ */
+evs_status evs__avro_parse(evs_context *ctx,
+                           const char *text,
+                           size_t len,
+                           evs__buffer *warnings,
+                           evs__avro_tree **ret,
+                           evs_error **reterr);
+evs__avro_node *evs__avro_root(evs__avro_tree *tree);
+void evs__avro_tree_free(evs__avro_tree *tree);
 
-/* column type of an Avro node; new reference */
+/*
+ * Column type of an Avro node; *ret gets a new reference. A record field whose type holds an
+ * enclosing record again (a list node, a tree) has no finite type: it is left out of its STRUCT,
+ * decoders skip it, encoders write its default, and `warnings` (may be NULL) gets a line.
+ * EVS_ERR_UNSUPPORTED: a union without a branch, a recursive node that no field holds;
+ * EVS_ERR_LIMIT: more columns or levels than a type may have.
+ */
 evs_status evs__avro_type(evs_context *ctx,
                           const evs__avro_node *node,
+                          evs__buffer *warnings,
                           const evs_type **ret,
                           evs_error **reterr);
+
+/*
+ * A union as columns see it: index of its null branch (-1: none), the one other branch (NULL: it
+ * has none or several), and the name of the STRUCT field of branch `i`.
+ */
+int32_t evs__avro_union_null(const evs__avro_node *node);
+const evs__avro_node *evs__avro_union_single(const evs__avro_node *node);
+const char *evs__avro_branch_name(const evs__avro_node *node, size_t i);
+/* "int", "record" */
+const char *evs__avro_kind_name(evs__avro_kind kind);
+
+/*
+ * A JSON default as the bytes of `node`. EVS_ERR_SCHEMA with what is wrong in `why` (a union takes
+ * its first branch), EVS_ERR_LIMIT, EVS_ERR_NOMEM.
+ */
+evs_status evs__avro_default_write(
+    const evs__avro_node *node, const void *json, evs__buffer *out, char *why, size_t why_size);
+
+/* Avro record text for rows of `type`, see evs_schema_of_type() */
+evs_status evs__avro_text_of_type(
+    evs_context *ctx, const char *name, const evs_type *type, evs__buffer *out, evs_error **reterr);
 
 /* registry interface; the in-memory one below, an HTTP client later */
 typedef struct evs__registry evs__registry;
