@@ -291,7 +291,7 @@ static evs_status slot_take(evs_decoder *d, size_t count, slot **ret)
         if (s->capacity >= capacity && evs__batch_reuse(s->batch)) {
             evs__scratch_reset(&s->scratch);
             *ret = s;
-            return EVS_OK;
+            return evs__batch_need_origin(s->batch);
         }
     }
     /* a free one that is too small makes way */
