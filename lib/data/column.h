@@ -12,6 +12,7 @@
  * are 64-byte padded, so that loops may read (never use) past the end. Invariants:
  *   - values of NULL rows are zero (strings: empty), so hashing and comparing need no branch;
  *     children of a NULL STRUCT row are NULL, a NULL ARRAY or MAP row has no elements;
+ *   - offsets begin at 0, and a list's child has exactly offsets[length] rows;
  *   - validity bits at and beyond `length` are 1, so that appending a value need not touch them;
  *   - a STRUCT's children have at least its capacity.
  */
@@ -187,6 +188,12 @@ evs__column_gather(evs__column *dst, const evs__column *src, const uint32_t *sel
 bool evs__column_has_views(const evs__column *c);
 /* whether nobody else can see it or anything inside: it may be written */
 bool evs__column_is_private(const evs__column *c);
+/* What bytes from outside must keep to, beyond offsets that fit: rows of a VARCHAR (owned) are
+ * UTF-8; NULL rows are zero; TIME within a day, DECIMAL within its precision. Of this level only.
+ */
+bool evs__column_utf8_valid(const evs__column *c, uint32_t rows);
+bool evs__column_nulls_are_zero(const evs__column *c, uint32_t rows);
+bool evs__column_in_range(const evs__column *c, uint32_t rows);
 /* bytes held, for state accounting */
 size_t evs__column_bytes(const evs__column *c);
 /* value equality of two rows of columns of same shape; NULL equals NULL, NaN equals NaN, -0 equals

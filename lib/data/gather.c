@@ -77,19 +77,20 @@ gather_owned(evs__column *dst, const evs__column *src, const uint32_t *sel, uint
     evs_status status;
     char *bytes;
 
-    for (uint32_t k = 0; k < count; k++) {
-        uint32_t row = AT(k);
-        total += (size_t)(src->offsets[row + 1] - src->offsets[row]);
+    if (sel) {
+        for (uint32_t k = 0; k < count; k++)
+            total += (size_t)(src->offsets[sel[k] + 1] - src->offsets[sel[k]]);
+    } else {
+        total = (size_t)src->offsets[count];
     }
     status = evs__column_reserve_bytes(dst, total);
     if (status)
         return status;
     bytes = dst->bytes;
     if (!sel) {
-        int32_t shift = at - src->offsets[0];
-        memcpy(bytes + at, src->bytes + src->offsets[0], total);
+        memcpy(bytes + at, src->bytes, total);
         for (uint32_t k = 1; k <= count; k++)
-            to[k] = src->offsets[k] + shift;
+            to[k] = src->offsets[k] + at;
         return EVS_OK;
     }
     for (uint32_t k = 0; k < count; k++) {
