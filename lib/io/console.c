@@ -14,14 +14,15 @@
  * terminal.
  */
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "io/connectors.h"
+#include "io/os.h"
 
-enum { COLUMNS_MAX = 64, CELL_MAX = 200 };
+enum { COLUMNS_MAX = 64, CELL_MAX = 200, CLOSE_WAIT_MS = 1000 };
 
 typedef struct line {
     char *cells; /* column_count texts, NUL-terminated one after another */
@@ -44,6 +45,7 @@ typedef struct console_sink {
     int64_t refresh_ms, drawn_ms;
     bool dirty, header_done;
     int drawn_lines;
+    size_t line_width, line_room; /* of the terminal; what is left of the line being made */
     char *out;
     size_t out_len, out_capacity;
     char *title;
@@ -87,25 +89,18 @@ static bool put(console_sink *s, const char *data, size_t len)
     return true;
 }
 
-static evs_status write_out(console_sink *s, evs_error **reterr)
+/* EVS_AGAIN: the terminal or pipe takes nothing now; what is left stays in `out` */
+static evs_status write_out(console_sink *s, int64_t wait_ms, evs_error **reterr)
 {
     size_t done = 0;
-    while (done < s->out_len) {
-        ssize_t n = write(s->fd, s->out + done, s->out_len - done);
-        if (n < 0 && errno == EAGAIN) {
-            struct pollfd p = {s->fd, POLLOUT, 0};
-            poll(&p, 1, 1000);
-            continue;
-        }
-        if (n < 0 && errno != EINTR) {
-            s->out_len = 0;
-            return evs_error_set(s->ctx, reterr, EVS_ERR_IO, "console: %s", strerror(errno));
-        }
-        if (n > 0)
-            done += (size_t)n;
-    }
-    s->out_len = 0;
-    return EVS_OK;
+    int code = evs__os_write(s->fd, s->out, s->out_len, wait_ms, &done);
+
+    if (done)
+        memmove(s->out, s->out + done, s->out_len - done);
+    s->out_len -= done;
+    if (code == EAGAIN)
+        return EVS_AGAIN;
+    return code ? evs__os_fail(s->ctx, reterr, "console", "write", code) : EVS_OK;
 }
 
 /* display columns of UTF-8 text, near enough: code points */
@@ -117,25 +112,49 @@ static int text_width(const char *text)
     return width;
 }
 
-static bool put_cell(console_sink *s, int column, const char *text, bool last)
+/* as much of a text as the rest of the line holds; a line that wrapped would break the redrawing */
+static bool put_part(console_sink *s, const char *text, size_t len)
 {
-    char spaces[CELL_MAX + 2];
+    size_t n = 0;
+    while (n < len) {
+        if (((unsigned char)text[n] & 0xc0) != 0x80) {
+            if (!s->line_room)
+                break;
+            s->line_room--;
+        }
+        n++;
+    }
+    return put(s, text, n);
+}
+
+static bool put_spaces(console_sink *s, int count)
+{
+    static const char spaces[] = "                                ";
+    for (; count > 0; count -= (int)sizeof(spaces) - 1) {
+        if (!put_part(s, spaces, count < (int)sizeof(spaces) ? (size_t)count : sizeof(spaces) - 1))
+            return false;
+    }
+    return true;
+}
+
+static bool put_cell(console_sink *s, int column, const char *text)
+{
+    bool last = column + 1 == s->columns;
     int pad = s->widths[column] - text_width(text);
-    size_t n = pad > 0 ? (size_t)pad : 0;
-    memset(spaces, ' ', sizeof(spaces));
-    if (s->right[column] && !put(s, spaces, n))
+    if (s->right[column] && !put_spaces(s, pad))
         return false;
-    if (!put(s, text, strlen(text)))
+    if (!put_part(s, text, strlen(text)))
         return false;
-    if (!s->right[column] && !last && !put(s, spaces, n))
+    if (!s->right[column] && !last && !put_spaces(s, pad))
         return false;
-    return last || put(s, "  ", 2);
+    return last || put_spaces(s, 2);
 }
 
 static bool put_cells(console_sink *s, const char *cells)
 {
+    s->line_room = s->line_width;
     for (int i = 0; i < s->columns; i++) {
-        if (!put_cell(s, i, cells, i + 1 == s->columns))
+        if (!put_cell(s, i, cells))
             return false;
         cells += strlen(cells) + 1;
     }
@@ -145,8 +164,12 @@ static bool put_cells(console_sink *s, const char *cells)
 static bool put_header(console_sink *s)
 {
     const evs_type *type = evs_schema_type(s->schema);
+    s->line_room = s->line_width;
+    if (s->title && (!put_part(s, s->title, strlen(s->title)) || !put(s, "\n", 1)))
+        return false;
+    s->line_room = s->line_width;
     for (int i = 0; i < s->columns; i++) {
-        if (!put_cell(s, i, evs_type_field_name(type, (size_t)s->fields[i]), i + 1 == s->columns))
+        if (!put_cell(s, i, evs_type_field_name(type, (size_t)s->fields[i])))
             return false;
     }
     return put(s, "\n", 1);
@@ -154,22 +177,25 @@ static bool put_header(console_sink *s)
 
 /* ---- rows ---- */
 
-/* one value, cut and made harmless, into out (CELL_MAX * 4 + 4 bytes) */
-static size_t render_cell(const console_sink *s, const evs_row *row, int field, char *out)
+/* one value, cut at `width` and made harmless, into out (CELL_MAX * 4 + 4 bytes) */
+static size_t render_cell(const evs_row *row, int field, int width, char *out)
 {
     char text[CELL_MAX * 4 + 1];
     size_t len = 0, at = 0;
-    int width = 0;
     if (evs_row_text(row, field, text, sizeof(text), &len) != EVS_OK)
         text[0] = '\0';
     for (const char *p = text; *p; p++) {
         unsigned char c = (unsigned char)*p;
-        if ((c & 0xc0) != 0x80 && ++width > s->width_max) {
-            memcpy(out + at, "~", 1);
-            at++;
+        if ((c & 0xc0) != 0x80 && --width < 0) {
+            out[at++] = '~';
             break;
         }
-        out[at++] = c < 0x20 || c == 0x7f ? '?' : *p;
+        if (c == 0xc2 && (unsigned char)p[1] >= 0x80 && (unsigned char)p[1] < 0xa0) {
+            out[at++] = '?'; /* a control character too: U+0080 to U+009F */
+            p++;
+        } else {
+            out[at++] = c < 0x20 || c == 0x7f ? '?' : *p;
+        }
     }
     out[at] = '\0';
     return at + 1;
@@ -185,12 +211,12 @@ static char *render_row(console_sink *s, const evs_row *row, size_t *ret_key_len
     if (!cells)
         return NULL;
     for (int i = 0; i < s->keys; i++)
-        at += render_cell(s, row, i, cells + at);
+        at += render_cell(row, i, CELL_MAX * 4, cells + at);
     *ret_key_len = at;
     for (int i = 0; i < s->columns; i++) {
         int width;
         char *start = cells + at;
-        at += render_cell(s, row, s->fields[i], start);
+        at += render_cell(row, s->fields[i], s->width_max, start);
         width = text_width(start);
         if (width > s->widths[i])
             s->widths[i] = width;
@@ -215,6 +241,16 @@ static void remove_line(console_sink *s, line *l)
     s->count--;
 }
 
+static void forget_oldest(console_sink *s)
+{
+    line *oldest = s->lines;
+    for (size_t i = 1; i < s->count; i++) {
+        if (s->lines[i].touched < oldest->touched)
+            oldest = &s->lines[i];
+    }
+    remove_line(s, oldest);
+}
+
 static void keep_line(console_sink *s, char *cells, size_t key_len, bool gone)
 {
     line *l = find_line(s, cells, key_len);
@@ -228,57 +264,60 @@ static void keep_line(console_sink *s, char *cells, size_t key_len, bool gone)
     if (l) {
         evs_free(s->ctx, l->cells);
     } else {
-        if (s->count == s->rows_max) {
-            line *oldest = s->lines;
-            for (size_t i = 1; i < s->count; i++) {
-                if (s->lines[i].touched < oldest->touched)
-                    oldest = &s->lines[i];
-            }
-            remove_line(s, oldest);
-        }
+        if (s->count == s->rows_max)
+            forget_oldest(s);
         l = &s->lines[s->count++];
     }
     *l = (line){cells, key_len, ++s->clock};
 }
 
-static evs_status draw(console_sink *s, evs_error **reterr)
+/* lines and columns of the terminal; one that does not tell is taken to be large enough */
+static size_t measure_terminal(console_sink *s)
+{
+    struct winsize size = {0};
+    size_t others = s->title ? 3 : 2; /* title, header, and the line of the cursor */
+    s->line_width = SIZE_MAX;
+    if (ioctl(s->fd, TIOCGWINSZ, &size) != 0 || size.ws_col == 0 || size.ws_row == 0)
+        return s->rows_max;
+    s->line_width = size.ws_col;
+    return size.ws_row > others ? size.ws_row - others : 1;
+}
+
+static evs_status draw(console_sink *s, int64_t wait_ms, evs_error **reterr)
 {
     char up[32];
     bool ok = true;
+    evs_status status;
+    size_t lines;
+
+    /* one picture at a time: a slow terminal gets the newest one when it is ready */
+    if (s->out_len && (status = write_out(s, wait_ms, reterr)))
+        return status;
+    lines = measure_terminal(s);
+    while (s->count > lines)
+        forget_oldest(s);
     if (s->drawn_lines) {
         int n = snprintf(up, sizeof(up), "\033[%dA\033[J", s->drawn_lines);
         ok = put(s, up, (size_t)n);
     }
-    s->drawn_lines = 1;
-    if (s->title) {
-        ok = ok && put(s, s->title, strlen(s->title)) && put(s, "\n", 1);
-        s->drawn_lines++;
-    }
+    s->drawn_lines = (s->title ? 2 : 1) + (int)s->count;
     ok = ok && put_header(s);
-    for (size_t i = 0; ok && i < s->count; i++) {
+    for (size_t i = 0; ok && i < s->count; i++)
         ok = put_cells(s, s->lines[i].cells + s->lines[i].key_len);
-        s->drawn_lines++;
-    }
     if (!ok) {
         s->out_len = 0;
         return nomem(s, reterr);
     }
     s->dirty = false;
-    return write_out(s, reterr);
+    return write_out(s, wait_ms, reterr);
 }
 
-static evs_status print_row(console_sink *s, const char *cells, uint8_t kind)
+static bool print_row(console_sink *s, const char *cells, uint8_t kind)
 {
-    bool ok = true;
-    if (!s->header_done) {
-        if (s->title)
-            ok = put(s, s->title, strlen(s->title)) && put(s, "\n", 1);
-        ok = ok && put_header(s);
-        s->header_done = true;
-    }
-    if (kind == EVS_ROW_DELETE)
-        ok = ok && put(s, "- ", 2);
-    return ok && put_cells(s, cells) ? EVS_OK : EVS_ERR_NOMEM;
+    if (!s->header_done && !put_header(s))
+        return false;
+    s->header_done = true;
+    return (kind != EVS_ROW_DELETE || put(s, "- ", 2)) && put_cells(s, cells);
 }
 
 /* ---- the connector's functions ---- */
@@ -287,7 +326,9 @@ static void sink_close(void *sink)
 {
     console_sink *s = sink;
     if (s->dirty)
-        draw(s, NULL);
+        draw(s, CLOSE_WAIT_MS, NULL);
+    if (s->out_len)
+        write_out(s, CLOSE_WAIT_MS, NULL);
     for (size_t i = 0; i < s->count; i++)
         evs_free(s->ctx, s->lines[i].cells);
     evs_free(s->ctx, s->lines);
@@ -365,6 +406,7 @@ static evs_status sink_open(evs_context *context,
     s->refresh_ms = evs_config_int(config, "refresh.ms");
     s->lines = evs_alloc_array(context, s->rows_max, sizeof(*s->lines));
     s->title = title ? evs_strdup(context, title) : NULL;
+    s->line_width = SIZE_MAX;
     if (!s->lines || (title && !s->title))
         status = nomem(s, reterr);
     else
@@ -377,6 +419,23 @@ static evs_status sink_open(evs_context *context,
     return EVS_OK;
 }
 
+static evs_status take_row(console_sink *s, const evs_row *row, uint8_t kind)
+{
+    size_t key_len = 0, len = 0;
+    char *cells = render_row(s, row, &key_len, &len);
+    char *fitted;
+    bool ok = cells;
+
+    if (cells && s->live) {
+        fitted = evs_realloc_array(s->ctx, cells, len, 1);
+        keep_line(s, fitted ? fitted : cells, key_len, kind == EVS_ROW_DELETE);
+    } else if (cells) {
+        ok = print_row(s, cells + key_len, kind);
+        evs_free(s->ctx, cells);
+    }
+    return ok ? EVS_OK : EVS_ERR_NOMEM;
+}
+
 static evs_status sink_write(
     void *sink, evs_batch *batch, evs_decode_failed_fn failed, void *user_data, evs_error **reterr)
 {
@@ -384,32 +443,32 @@ static evs_status sink_write(
     const uint32_t *sel = evs_batch_selection(batch);
     const uint8_t *kinds = evs_batch_kinds(batch);
     size_t rows = evs_batch_rows(batch);
+    evs_status status;
     (void)failed;
     (void)user_data;
+    /* the lines of one batch are held for a slow reader, no more */
+    if (!s->live && s->out_len && (status = write_out(s, 0, reterr)))
+        return status;
     for (size_t i = 0; i < rows; i++) {
         evs_row row = {batch, NULL, sel ? sel[i] : (uint32_t)i, 0};
-        uint8_t kind = kinds ? kinds[row.index] : EVS_ROW_INSERT;
-        size_t key_len = 0, len = 0;
-        char *cells = render_row(s, &row, &key_len, &len);
-        evs_status status = cells ? EVS_OK : EVS_ERR_NOMEM;
-        if (s->live && cells) {
-            char *fitted = evs_realloc_array(s->ctx, cells, len, 1);
-            keep_line(s, fitted ? fitted : cells, key_len, kind == EVS_ROW_DELETE);
-        } else if (cells) {
-            status = print_row(s, cells + key_len, kind);
-            evs_free(s->ctx, cells);
-        }
-        if (status)
+        if (take_row(s, &row, kinds ? kinds[row.index] : EVS_ROW_INSERT)) {
+            if (!s->live)
+                s->out_len = 0;
             return nomem(s, reterr);
+        }
     }
-    return s->live ? EVS_OK : write_out(s, reterr);
+    if (s->live)
+        return EVS_OK;
+    status = write_out(s, 0, reterr);
+    return status == EVS_AGAIN ? EVS_OK : status;
 }
 
 static evs_status sink_flush(void *sink, int64_t wait_ms, evs_error **reterr)
 {
     console_sink *s = sink;
-    (void)wait_ms;
-    return s->dirty && !s->refresh_ms ? draw(s, reterr) : EVS_OK;
+    if (s->live)
+        return s->dirty && !s->refresh_ms ? draw(s, wait_ms, reterr) : EVS_OK;
+    return s->out_len ? write_out(s, wait_ms, reterr) : EVS_OK;
 }
 
 static evs_status sink_poll(void *sink, int64_t now_ms, int64_t *ret_next_ms, evs_error **reterr)
@@ -417,15 +476,15 @@ static evs_status sink_poll(void *sink, int64_t now_ms, int64_t *ret_next_ms, ev
     console_sink *s = sink;
     evs_status status = EVS_OK;
     *ret_next_ms = -1;
-    if (!s->dirty)
+    if (!s->dirty && !s->out_len)
         return EVS_OK;
     if (now_ms - s->drawn_ms >= s->refresh_ms || now_ms < s->drawn_ms) {
-        status = draw(s, reterr);
+        status = s->live ? draw(s, 0, reterr) : write_out(s, 0, reterr);
         s->drawn_ms = now_ms;
-    } else {
-        *ret_next_ms = s->drawn_ms + s->refresh_ms;
     }
-    return status;
+    if (s->dirty || s->out_len)
+        *ret_next_ms = s->drawn_ms + (s->refresh_ms ? s->refresh_ms : 1);
+    return status == EVS_AGAIN ? EVS_OK : status;
 }
 
 static const evs_sink_functions functions = {

@@ -1,0 +1,23 @@
+/*
+ * io/os.h: what connectors need of the operating system in one form: an error from errno, writing
+ * all of a run of bytes, the monotonic clock.
+ */
+#ifndef EVS_IO_OS_H
+#define EVS_IO_OS_H
+
+#include "evstream/connector.h"
+
+/*
+ * `"PATH": WHAT: text of errno`. ENOENT is EVS_ERR_NOT_FOUND, everything else EVS_ERR_IO; no room
+ * on the disk or in a quota is retriable.
+ */
+evs_status
+evs__os_fail(evs_context *ctx, evs_error **reterr, const char *path, const char *what, int code);
+/*
+ * Write until all is written; waits for a slow pipe up to `wait_ms` without progress (EAGAIN then).
+ * Returns 0 or errno; *ret_done counts what went out, also on failure.
+ */
+int evs__os_write(int fd, const char *data, size_t len, int64_t wait_ms, size_t *ret_done);
+int64_t evs__os_clock_ms(void);
+
+#endif
