@@ -76,8 +76,9 @@ static evs_status send_view(struct demo *d, evs_error **reterr)
                    : page < 14 ? 3
                                : 4],
              20 + dice(d, 300), (long long)at);
-    return evs_producer_send_bytes(d->views_out, dice(d, 100) ? json : "{broken",
-                                   dice(d, 100) ? strlen(json) : 7, NULL, NULL, NULL, reterr);
+    if (!dice(d, 100))
+        strcpy(json, "{broken");
+    return evs_producer_send_bytes(d->views_out, json, strlen(json), NULL, NULL, NULL, reterr);
 }
 
 static evs_status send_purchase(struct demo *d, evs_error **reterr)
