@@ -98,6 +98,20 @@ EVS_API evs_status evs_schema_validate(evs_schema *schema,
                                        evs_error **reterr);
 
 /**
+ * Size of the one value at the front of `data`, for forms that put values one after another without
+ * a length (Avro container files). The structure is followed, contents are not checked.
+ *
+ * @param schema an Avro schema
+ * @param ret_size receives at most `len`
+ * @returns EVS_OK; EVS_ERR_DECODE (cut short, or no value of the schema); EVS_ERR_UNSUPPORTED (not
+ * an Avro schema); EVS_ERR_INVALID
+ * @threads any
+ * @since 0.1
+ */
+EVS_API evs_status evs_schema_value_size(
+    evs_schema *schema, const void *data, size_t len, size_t *ret_size, evs_error **reterr);
+
+/**
  * Compile an encoder from rows of `type` to the schema's form: fields are matched by name.
  *
  * @param schema NULL: made from `type` (evs_schema_of_type())

@@ -90,6 +90,8 @@ typedef struct evs_source_host {
     void (*wake)(void *runtime);
     /** "connecting", "connected", ...: shown by evs_pipeline_state(). */
     void (*state)(void *runtime, const char *state);
+    evs_schema *schema; /* of the events as the options describe it; NULL: the source may know it
+                           (schema() below). *borrowed until* close */
 } evs_source_host;
 
 typedef struct evs_source_functions {
@@ -145,8 +147,9 @@ typedef struct evs_source_functions {
                           const evs_input *input,
                           const evs_header **ret_headers,
                           size_t *ret_count);
-    /** Columns of a source that knows its own schema (Avro container file, memory with a type): a
-     * *new reference*; EVS_END: it does not. NULL allowed. */
+    /** Schema of a source that knows it by itself (Avro container file, header of a CSV file,
+     * memory with a type): a *new reference*; EVS_END: it does not. Its Avro values carry no
+     * framing. Asked once, before the first read. NULL allowed. */
     evs_status (*schema)(void *source, evs_schema **ret_schema, evs_error **reterr);
     /** A committed position from outside (consumer group) for a partition, -1 none: the runtime
      * refuses one beyond its snapshot. NULL allowed. */
