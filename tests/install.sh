@@ -33,3 +33,11 @@ cc -Wall -Wextra -Werror "-DEXPECTED_VERSION=\"$version\"" -o "$prefix/program" 
     "$prefix/program.c" "${flags[@]}"
 libdir=$(dirname "$(find "$prefix" -name 'libevstream.so' | head -n 1)")
 LD_LIBRARY_PATH=$libdir "$prefix/program"
+
+# Every connector module that was built is where the library looks for it, beside itself.
+while read -r module; do
+    [ -f "$libdir/evstream/${module##*/}" ] || {
+        echo "${module##*/} is not installed in $libdir/evstream"
+        exit 1
+    }
+done < <(find "$build/lib/io" -name 'libevstream-*.so')

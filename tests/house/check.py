@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Gate: the house is as docs/architecture.md says. Prints TAP.
 
-Usage: check.py ROOT LIBRARY...        the shared libraries that were built from ROOT
+Usage: check.py ROOT LIBRARY MODULE...   what was built from ROOT
 
 What a reviewer would otherwise look for again in every change:
   - a folder of lib/ includes only folders below it; connectors only public headers and their own
@@ -154,6 +154,14 @@ def check_globals(libraries):
                                             match.group(1))
 
 
+def check_modules(modules):
+    for module in modules:
+        lines = output_of("nm", "-D", "--defined-only", module).splitlines()
+        names = [line.split()[-1].partition("@")[0] for line in lines if line.split()[-2] != "A"]
+        if names != ["evs_module_connector"]:
+            yield "%s exports %s" % (pathlib.Path(module).name, ", ".join(names) or "nothing")
+
+
 def main():
     root, libraries = pathlib.Path(sys.argv[1]).resolve(), sys.argv[2:]
     checks = [
@@ -165,6 +173,7 @@ def main():
         ("comments", check_comments(root)),
         ("the library leaves the process alone", check_calls(libraries)),
         ("no mutable globals", check_globals(libraries)),
+        ("modules export their connector alone", check_modules(libraries[1:])),
     ]
     print("1..%d" % len(checks))
     failed = False
