@@ -15,6 +15,7 @@
 
 static const evs__format *const formats[] = {
     &evs__format_json,
+    &evs__format_delimited,
     NULL,
 };
 

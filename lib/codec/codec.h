@@ -119,6 +119,20 @@ evs_status evs__row_fail(char *message,
                          const char *format,
                          ...) EVS_PRINTF(5, 6);
 
+/* text formats: whether a value of a row's type is one of the schema's, by itself or widened; of
+ * nested types only the kind is compared */
+static inline bool evs__codec_fits(const evs_type *rows, const evs_type *schema)
+{
+    if (schema->id == EVS_TYPE_DECIMAL)
+        return rows->id == EVS_TYPE_DECIMAL && rows->scale <= schema->scale &&
+               rows->precision - rows->scale <= schema->precision - schema->scale;
+    if (schema->id == EVS_TYPE_BIGINT)
+        return rows->id == EVS_TYPE_BIGINT || rows->id == EVS_TYPE_INT;
+    if (schema->id == EVS_TYPE_DOUBLE && (rows->id == EVS_TYPE_BIGINT || rows->id == EVS_TYPE_INT))
+        return true;
+    return rows->id == schema->id;
+}
+
 /*
  * Options table rows shared by everything that decodes or encodes (format, framing, columns,
  * schema, schema.file, schema.registry.url, subject, delimiter ...); connectors' tables are checked

@@ -74,23 +74,6 @@ static evs_status object_init(evs_context *ctx,
                               char *const *paths,
                               evs_error **reterr);
 
-/* whether a value of `rows` is one of `schema`; STRUCT is looked into by object_init() */
-static bool fits(const evs_type *rows, const evs_type *schema)
-{
-    switch (schema->id) {
-    case EVS_TYPE_BIGINT:
-        return rows->id == EVS_TYPE_BIGINT || rows->id == EVS_TYPE_INT;
-    case EVS_TYPE_DOUBLE:
-        return rows->id == EVS_TYPE_DOUBLE || rows->id == EVS_TYPE_BIGINT ||
-               rows->id == EVS_TYPE_INT;
-    case EVS_TYPE_DECIMAL:
-        return rows->id == EVS_TYPE_DECIMAL && rows->scale <= schema->scale &&
-               rows->precision - rows->scale <= schema->precision - schema->scale;
-    default:
-        return rows->id == schema->id;
-    }
-}
-
 static evs_status out_init(evs_context *ctx,
                            json_out *out,
                            const evs_type *rows,
@@ -100,7 +83,7 @@ static evs_status out_init(evs_context *ctx,
 {
     const evs_type *from = NULL, *to = NULL;
 
-    if (!fits(rows, schema))
+    if (!evs__codec_fits(rows, schema))
         return evs__fail_at(ctx, reterr, EVS_ERR_SCHEMA, name,
                             "field \"%s\": rows have %s, the schema %s", name, evs_type_print(rows),
                             evs_type_print(schema));
