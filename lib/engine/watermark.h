@@ -3,8 +3,9 @@
  * inputs.
  *
  *   evs__partition_time   one source partition: event times of rows -> row watermarks (running
- * maximum - out_of_orderness); idle; close_after; future guard evs__merge_time       one task:
- * slots (partitions) -> minimum over those that are not idle, never back. rule=stream: maximum.
+ *                         maximum - out_of_orderness); idle; close_after; future guard
+ *   evs__merge_time       one task: slots (partitions) -> minimum over those that are not idle,
+ *                         never back. rule=stream: the maximum of all
  *
  * Laws (design): a row is judged against the watermark including that row. idle_timeout and
  * close_after run only while the partition is assigned, connected, not paused and at its end; after
@@ -40,7 +41,22 @@ typedef struct evs__partition_time {
     bool idle;
 } evs__partition_time;
 
+/* while close_after moves a watermark, next_ms() asks to be called this often */
+#define EVS__CLOSE_STEP_MS 100
+
 void evs__partition_time_init(evs__partition_time *p);
+/*
+ * The running maximum alone: watermarks of `rows` physical rows, of which the `count` of `sel`
+ * (NULL: all) count. Rows without time, or beyond `limit`, do not move it.
+ */
+void evs__partition_time_run(evs__partition_time *p,
+                             const evs__time_options *o,
+                             const int64_t *times,
+                             const uint32_t *sel,
+                             uint32_t count,
+                             uint32_t rows,
+                             int64_t limit,
+                             int64_t *row_watermark);
 /*
  * Judge a batch of this partition (times filled): fills batch->row_watermark for all physical rows,
  * drops refused rows from the selection through reject (stages event_time: no time; future), clamps
@@ -52,7 +68,7 @@ evs_status evs__partition_time_observe(evs__partition_time *p,
                                        int64_t now_ms,
                                        const evs__out *out,
                                        evs_error **reterr);
-/* the clock went on; `at_end`: assigned, connected, not paused, read to its end, and no fetched
+/* The clock went on; `at_end`: assigned, connected, not paused, read to its end, and no fetched
  * data waits. Returns whether watermark or idle changed. */
 bool evs__partition_time_tick(evs__partition_time *p,
                               const evs__time_options *o,
@@ -76,11 +92,12 @@ typedef struct evs__merge_time {
 
 evs_status evs__merge_time_init(evs__merge_time *m, evs_context *ctx, uint32_t slots, int32_t rule);
 void evs__merge_time_free(evs__merge_time *m);
-/* minimum over the other slots that are not idle (INT64_MAX if none; rule=stream: the maximum so
- * far): the task's watermark at row r of a batch of `slot` is max(m->watermark,
+/* minimum over the other slots that are not idle (INT64_MAX if there are none, and for
+ * rule=stream): the task's watermark at row r of a batch of `slot` is max(m->watermark,
  * min(row_watermark[r], this)) */
 int64_t evs__merge_time_others(const evs__merge_time *m, uint32_t slot);
-/* new slot watermark; returns the task's watermark */
+/* New slot watermark (one that goes back is ignored); returns the task's watermark. When all slots
+ * are idle the task's is the highest of them, whatever the order in which they fell silent. */
 int64_t evs__merge_time_set(evs__merge_time *m, uint32_t slot, int64_t watermark, bool idle);
 
 #endif
