@@ -553,14 +553,15 @@ read_object(evs__json_reader *r, evs__json_node *node, evs__json_scope *scope, c
             p = after;
         }
         at = x;
+        if (x->kind == EVS__JSON_END)
+            return p;
+        p = skip_space(p); /* more of it than was learned */
         if (x->kind == EVS__JSON_SKIP) {
             p = skip_value(r, p);
             if (EVS__UNLIKELY(!p))
                 return NULL;
             continue;
         }
-        if (x->kind == EVS__JSON_END)
-            return p;
         if (EVS__LIKELY(x->kind < EVS__JSON_END))
             p = read_target(r, scope, x->field, x->kind, p);
         else

@@ -595,6 +595,30 @@ static void test_decode_changing_members_stay_right(void **state)
     }
 }
 
+/* a member as it was learned, but with more space behind it */
+static void test_decode_learned_member_then_more_space_is_read(void **state)
+{
+    (void)state;
+    for (size_t w = 0; w < WALKS; w++) {
+        fixture f;
+
+        if (!walk_runs(walks[w]))
+            continue;
+        fixture_open(&f, "a INT, b VARCHAR", walks[w]);
+        for (int i = 0; i < 2; i++) {
+            const char *close = "{\"a\":1,\"b\":\"x\"}";
+            const char *wide = "{\"a\": 1,\"x\":  {\"y\": 1},\"b\":\n\t\"x\"}";
+            const char *wider = "{\"a\":   1,\"x\":\n\n{\"y\" :1},\"b\": \"x\"}";
+
+            assert_int_equal(fixture_decode(&f, close, strlen(close)), EVS_OK);
+            assert_int_equal(fixture_decode(&f, wide, strlen(wide)), EVS_OK);
+            assert_int_equal(fixture_decode(&f, wider, strlen(wider)), EVS_OK);
+            assert_string_equal(f.text, "{\"a\":1,\"b\":\"x\"}");
+        }
+        fixture_close(&f);
+    }
+}
+
 /* ---- depth and size ---- */
 
 static void test_decode_depth_is_bounded(void **state)
@@ -750,6 +774,7 @@ int main(void)
         cmocka_unit_test(test_decode_paths_reach_nested_members),
         cmocka_unit_test(test_new_decoder_bad_path_is_refused),
         cmocka_unit_test(test_decode_changing_members_stay_right),
+        cmocka_unit_test(test_decode_learned_member_then_more_space_is_read),
         cmocka_unit_test(test_decode_depth_is_bounded),
         cmocka_unit_test(test_decode_map_of_many_keys_finds_the_duplicate),
         cmocka_unit_test(test_decode_every_prefix_fails_cleanly),
