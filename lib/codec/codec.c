@@ -14,6 +14,7 @@
 #include "codec/frame.h"
 
 static const evs__format *const formats[] = {
+    &evs__format_avro,
     &evs__format_json,
     &evs__format_delimited,
     NULL,

@@ -1,0 +1,356 @@
+/*
+ * codec/avro_wire.c: primitives of the Avro wire that are not on the hottest path, stepping over
+ * values that nobody wants, and faults in words.
+ *
+ * Skipping walks the writer's schema, which may hold itself, so the depth of values is bounded; a
+ * block that says how many bytes it takes is stepped over at once. Every length and count is held
+ * against the bytes that are left before it is believed.
+ */
+#include <stdio.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#include "codec/avro.h"
+
+#define MIN_SIZE_NODES 4096
+
+const uint8_t *evs__avro_fault_at(evs__avro_failure *f, evs__avro_fault fault, int64_t value)
+{
+    f->fault = fault;
+    f->value = value;
+    return NULL;
+}
+
+const uint8_t *
+evs__avro_varint_slow(const uint8_t *p, const uint8_t *end, uint64_t *ret, evs__avro_failure *f)
+{
+    uint64_t v = 0;
+
+    for (unsigned shift = 0; shift < 70; shift += 7) {
+        if (p == end)
+            return evs__avro_fault_at(f, EVS__FAULT_END, 0);
+        v |= (uint64_t)(*p & 0x7f) << shift;
+        if (*p++ < 0x80) {
+            /* the tenth byte has room for one bit */
+            if (shift == 63 && p[-1] > 1)
+                break;
+            *ret = v;
+            return p;
+        }
+    }
+    return evs__avro_fault_at(f, EVS__FAULT_VARINT, 0);
+}
+
+const uint8_t *evs__avro_block(const uint8_t *p,
+                               const uint8_t *end,
+                               uint32_t min_size,
+                               uint64_t *ret_count,
+                               int64_t *ret_bytes,
+                               evs__avro_failure *f)
+{
+    int64_t count = 0;
+    uint64_t n;
+
+    *ret_bytes = -1;
+    p = evs__avro_long(p, end, &count, f);
+    if (!p)
+        return NULL;
+    n = count < 0 ? 0 - (uint64_t)count : (uint64_t)count;
+    if (count < 0) {
+        p = evs__avro_long(p, end, ret_bytes, f);
+        if (!p)
+            return NULL;
+        if (*ret_bytes < 0 || *ret_bytes > end - p)
+            return evs__avro_fault_at(f, EVS__FAULT_BLOCK, *ret_bytes);
+    }
+    if (min_size ? n > (uint64_t)(end - p) / min_size : n > EVS__AVRO_EMPTY_ITEMS_MAX)
+        return evs__avro_fault_at(f, min_size ? EVS__FAULT_ITEMS : EVS__FAULT_EMPTY_ITEMS,
+                                  n > INT64_MAX ? INT64_MAX : (int64_t)n);
+    *ret_count = n;
+    return p;
+}
+
+bool evs__avro_text_slow(const char *text, size_t len)
+{
+#ifdef __SSE2__
+    /* 16 at a time, the last 16 again; the first byte that is not ASCII goes to the full check */
+    for (size_t i = 0; len >= 16; i += 16) {
+        size_t at = i + 16 <= len ? i : len - 16;
+        if (_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)(text + at))))
+            break;
+        if (at + 16 == len)
+            return true;
+    }
+#endif
+    return evs__utf8_valid(text, len);
+}
+
+/* ---- sizes ---- */
+
+static uint32_t min_size_of(const evs__avro_node *node, uint32_t depth, uint32_t *left)
+{
+    uint64_t sum = 0;
+
+    if (!*left || depth > EVS__AVRO_DEPTH_MAX)
+        return 0;
+    --*left;
+    switch (node->kind) {
+    case EVS__AVRO_NULL:
+        return 0;
+    case EVS__AVRO_FLOAT:
+        return 4;
+    case EVS__AVRO_DOUBLE:
+        return 8;
+    case EVS__AVRO_FIXED:
+        return (uint32_t)node->fixed_size;
+    case EVS__AVRO_RECORD:
+        for (size_t i = 0; i < node->child_count && sum < INT32_MAX; i++)
+            sum += min_size_of(node->children[i], depth + 1, left);
+        return sum < INT32_MAX ? (uint32_t)sum : INT32_MAX;
+    default:
+        return 1; /* an index, a length, a count: at least one byte */
+    }
+}
+
+uint32_t evs__avro_min_size(const evs__avro_node *node)
+{
+    uint32_t left = MIN_SIZE_NODES;
+    return min_size_of(node, 0, &left);
+}
+
+/* ---- skipping ---- */
+
+typedef struct skipper {
+    const uint8_t *end;
+    evs__avro_failure *f;
+    bool check;
+    uint32_t depth;
+} skipper;
+
+static const uint8_t *skip(skipper *s, const evs__avro_node *node, const uint8_t *p);
+
+/* on the way out of a failure: where it was */
+static const uint8_t *add_step(evs__avro_failure *f, const char *name, int64_t index)
+{
+    if (f->trail_count < EVS__AVRO_TRAIL_MAX)
+        f->trail[f->trail_count++] = (evs__avro_step){name, index};
+    return NULL;
+}
+
+static const uint8_t *skip_integer(skipper *s, const evs__avro_node *node, const uint8_t *p)
+{
+    int64_t v = 0;
+
+    p = evs__avro_long(p, s->end, &v, s->f);
+    if (p && s->check && node->kind == EVS__AVRO_INT && v != (int32_t)v)
+        return evs__avro_fault_at(s->f, EVS__FAULT_INT, v);
+    if (p && s->check && node->kind == EVS__AVRO_ENUM &&
+        (v < 0 || (uint64_t)v >= node->child_count))
+        return evs__avro_fault_at(s->f, EVS__FAULT_ENUM, v);
+    return p;
+}
+
+static const uint8_t *skip_text(skipper *s, const evs__avro_node *node, const uint8_t *p)
+{
+    size_t len = 0;
+
+    s->f->what = evs__avro_kind_name(node->kind);
+    p = evs__avro_length(p, s->end, &len, s->f);
+    if (!p)
+        return NULL;
+    if (s->check && node->kind == EVS__AVRO_STRING && !evs__avro_text_valid(p, len))
+        return evs__avro_fault_at(s->f, EVS__FAULT_UTF8,
+                                  (int64_t)evs__utf8_valid_prefix((const char *)p, len));
+    if (s->check && node->logical == EVS__LOGICAL_DECIMAL && !len)
+        return evs__avro_fault_at(s->f, EVS__FAULT_DECIMAL_EMPTY, 0);
+    s->f->what = NULL;
+    return p + len;
+}
+
+static const uint8_t *skip_fixed(skipper *s, size_t size, const uint8_t *p)
+{
+    if ((size_t)(s->end - p) < size)
+        return evs__avro_fault_at(s->f, EVS__FAULT_END, 0);
+    return p + size;
+}
+
+static const uint8_t *skip_list(skipper *s, const evs__avro_node *node, const uint8_t *p)
+{
+    static const evs__avro_node key = {.kind = EVS__AVRO_STRING};
+    bool map = node->kind == EVS__AVRO_MAP;
+    uint32_t min_size = evs__avro_min_size(node->children[0]) + map;
+    int64_t index = 0;
+
+    for (;;) {
+        uint64_t count = 0;
+        int64_t bytes = -1;
+        p = evs__avro_block(p, s->end, min_size, &count, &bytes, s->f);
+        if (!p || !count)
+            return p;
+        if (bytes >= 0 && !s->check) {
+            p += bytes;
+            continue;
+        }
+        for (uint64_t i = 0; i < count; i++, index++) {
+            const uint8_t *next = map ? skip_text(s, &key, p) : p;
+            if (next)
+                next = skip(s, node->children[0], next);
+            if (!next)
+                return add_step(s->f, NULL, index);
+            p = next;
+        }
+    }
+}
+
+static const uint8_t *skip_record(skipper *s, const evs__avro_node *node, const uint8_t *p)
+{
+    for (size_t i = 0; i < node->child_count; i++) {
+        p = skip(s, node->children[i], p);
+        if (!p)
+            return add_step(s->f, node->names[i], 0);
+    }
+    return p;
+}
+
+static const uint8_t *skip_union(skipper *s, const evs__avro_node *node, const uint8_t *p)
+{
+    int64_t branch = 0;
+
+    p = evs__avro_long(p, s->end, &branch, s->f);
+    if (!p)
+        return NULL;
+    if (branch < 0 || (uint64_t)branch >= node->child_count)
+        return evs__avro_fault_at(s->f, EVS__FAULT_BRANCH, branch);
+    return skip(s, node->children[branch], p);
+}
+
+static const uint8_t *skip_kind(skipper *s, const evs__avro_node *node, const uint8_t *p)
+{
+    switch (node->kind) {
+    case EVS__AVRO_NULL:
+        return p;
+    case EVS__AVRO_BOOLEAN:
+        if (s->check && p<s->end && * p> 1)
+            return evs__avro_fault_at(s->f, EVS__FAULT_BOOLEAN, *p);
+        return skip_fixed(s, 1, p);
+    case EVS__AVRO_INT:
+    case EVS__AVRO_LONG:
+    case EVS__AVRO_ENUM:
+        return skip_integer(s, node, p);
+    case EVS__AVRO_FLOAT:
+        return skip_fixed(s, 4, p);
+    case EVS__AVRO_DOUBLE:
+        return skip_fixed(s, 8, p);
+    case EVS__AVRO_BYTES:
+    case EVS__AVRO_STRING:
+        return skip_text(s, node, p);
+    case EVS__AVRO_FIXED:
+        return skip_fixed(s, (size_t)node->fixed_size, p);
+    case EVS__AVRO_ARRAY:
+    case EVS__AVRO_MAP:
+        return skip_list(s, node, p);
+    case EVS__AVRO_RECORD:
+        return skip_record(s, node, p);
+    case EVS__AVRO_UNION:
+        return skip_union(s, node, p);
+    }
+    return evs__avro_fault_at(s->f, EVS__FAULT_END, 0);
+}
+
+static const uint8_t *skip(skipper *s, const evs__avro_node *node, const uint8_t *p)
+{
+    if (s->depth >= EVS__AVRO_VALUE_DEPTH_MAX)
+        return evs__avro_fault_at(s->f, EVS__FAULT_DEPTH, EVS__AVRO_VALUE_DEPTH_MAX);
+    s->depth++;
+    p = skip_kind(s, node, p);
+    s->depth--;
+    return p;
+}
+
+const uint8_t *evs__avro_skip(const evs__avro_node *node,
+                              const uint8_t *p,
+                              const uint8_t *end,
+                              bool check,
+                              evs__avro_failure *f)
+{
+    skipper s = {.end = end, .f = f, .check = check};
+    return skip(&s, node, p);
+}
+
+/* ---- words ---- */
+
+evs_status
+evs__avro_fault_text(const evs__avro_failure *f, const char *what, char *out, size_t size)
+{
+    long long v = f->value;
+
+    what = f->what ? f->what : what;
+    switch (f->fault) {
+    case EVS__FAULT_NONE:
+        return EVS_ERR_INTERNAL;
+    case EVS__FAULT_END:
+        snprintf(out, size, "the event ends inside of it");
+        break;
+    case EVS__FAULT_VARINT:
+        snprintf(out, size, "a number of more than 64 bits");
+        break;
+    case EVS__FAULT_INT:
+        snprintf(out, size, "%lld does not fit into an int", v);
+        return EVS_ERR_DECODE;
+    case EVS__FAULT_BOOLEAN:
+        snprintf(out, size, "byte %lld is no boolean", v);
+        break;
+    case EVS__FAULT_NEGATIVE:
+        snprintf(out, size, "%s length %lld is negative", what, v);
+        break;
+    case EVS__FAULT_LENGTH:
+        snprintf(out, size, "%s length %lld is past the end", what, v);
+        break;
+    case EVS__FAULT_UTF8:
+        snprintf(out, size, "invalid UTF-8 at byte %lld", v);
+        break;
+    case EVS__FAULT_ENUM:
+        snprintf(out, size, "the enum has no symbol %lld", v);
+        break;
+    case EVS__FAULT_BRANCH:
+        snprintf(out, size, "the union has no branch %lld", v);
+        break;
+    case EVS__FAULT_ITEMS:
+        snprintf(out, size, "%lld elements are past the end", v);
+        break;
+    case EVS__FAULT_EMPTY_ITEMS:
+        snprintf(out, size, "%lld elements without bytes are more than %d", v,
+                 EVS__AVRO_EMPTY_ITEMS_MAX);
+        break;
+    case EVS__FAULT_CELLS:
+        snprintf(out, size, "the elements of one event make more than %u values",
+                 EVS__AVRO_CELLS_MAX);
+        break;
+    case EVS__FAULT_BLOCK:
+        snprintf(out, size, "a block of %lld bytes is past the end", v);
+        break;
+    case EVS__FAULT_DECIMAL:
+        snprintf(out, size, "the decimal has more than %lld digits", v);
+        return EVS_ERR_OVERFLOW;
+    case EVS__FAULT_DECIMAL_EMPTY:
+        snprintf(out, size, "a decimal of no bytes");
+        break;
+    case EVS__FAULT_OVERFLOW:
+        snprintf(out, size, "%lld is out of the column's range", v);
+        return EVS_ERR_OVERFLOW;
+    case EVS__FAULT_NOT_NULL:
+        snprintf(out, size, "null, but the column is NOT NULL");
+        return EVS_ERR_SCHEMA;
+    case EVS__FAULT_DEPTH:
+        snprintf(out, size, "values nest deeper than %lld levels", v);
+        break;
+    case EVS__FAULT_TRAILING:
+        snprintf(out, size, "%lld bytes follow the record", v);
+        break;
+    case EVS__FAULT_NOMEM:
+        snprintf(out, size, "out of memory");
+        return EVS_ERR_NOMEM;
+    }
+    return EVS_ERR_DECODE;
+}
