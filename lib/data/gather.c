@@ -159,6 +159,12 @@ gather_list(evs__column *dst, const evs__column *src, const uint32_t *sel, uint3
         total += (size_t)(src->offsets[AT(k) + 1] - src->offsets[AT(k)]);
     if (total > (size_t)INT32_MAX - (size_t)to[0])
         return EVS_ERR_LIMIT;
+    /* the first rows of a column have the first elements of its child */
+    if (!sel && src->offsets[0] == 0) {
+        for (uint32_t k = 0; k < count; k++)
+            to[k + 1] = to[0] + src->offsets[k + 1];
+        return evs__column_gather(dst->children[0], src->children[0], NULL, (uint32_t)total);
+    }
     picked = evs__alloc(dst->ctx, total * sizeof(*picked));
     if (!picked)
         return EVS_ERR_NOMEM;
