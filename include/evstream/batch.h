@@ -139,14 +139,20 @@ EVS_API evs_status evs_batch_export_arrow(evs_batch *batch,
                                           evs_error **reterr);
 
 /**
- * Import an Arrow STRUCT array as a batch without copying (booleans, int32, int64, double,
- * decimal128, utf8, binary, large variants and narrower integers are converted once, copied). On
- * success array and schema are *transferred*: their release callbacks run when the batch is
- * released; on failure they stay the caller's.
+ * Import an Arrow STRUCT array as a batch. Columns whose layout is ours are not copied (bool, int32,
+ * int64, float64, decimal128, utf8, binary, date32, time32[ms], timestamp[ms], list, map with text
+ * keys, struct); the others (narrower and unsigned integers, float32, smaller decimals, large and
+ * fixed-size variants, other units of time), slices inside a byte of bits and columns with rubbish
+ * under NULLs are converted once. On success array and schema are *transferred*: their release
+ * callbacks run when nothing of the batch points into them any more, at the latest with its last
+ * reference; on failure they stay the caller's.
  *
- * @param time_column name of the column with the event time (timestamp, date or int64 ms), or NULL
- * @returns EVS_OK; EVS_ERR_INVALID; EVS_ERR_UNSUPPORTED (an Arrow type without counterpart, named);
- * EVS_ERR_CORRUPT (offsets or lengths that do not fit); EVS_ERR_NOMEM
+ * @param time_column name of the column with the event time (TIMESTAMP, DATE or BIGINT ms), which
+ * stays a column too, or NULL
+ * @returns EVS_OK; EVS_ERR_INVALID (also: no such time column, two columns of one name);
+ * EVS_ERR_UNSUPPORTED (an Arrow type without counterpart, named); EVS_ERR_CORRUPT (offsets, lengths
+ * or values that do not fit, text that is not UTF-8); EVS_ERR_LIMIT (more than 2^31 rows, elements
+ * or bytes of text); EVS_ERR_NOMEM
  * @threads one at a time
  * @since 0.1
  */

@@ -163,6 +163,57 @@ static evs_status retry_scenario(evs_context *ctx, void *user_data)
     return status;
 }
 
+/* out as Arrow and in again, with and without conversion on the way */
+static evs_status arrow_scenario(evs_context *ctx, void *user_data)
+{
+    struct ArrowSchema schema = {.release = NULL};
+    struct ArrowArray array = {.release = NULL};
+    evs_type *type = NULL;
+    evs_appender *a = NULL;
+    evs_batch *batch = NULL, *back = NULL;
+    evs_error *err = NULL;
+    evs_status status = evs_type_parse(ctx, TYPE, &type, &err);
+
+    (void)user_data;
+    if (!status)
+        status = evs_appender_new(ctx, type, &a, &err);
+    if (!status)
+        status = append_rows(a, 20, &err);
+    if (!status)
+        status = evs_appender_take(a, &batch, &err);
+    if (!status)
+        status = evs_batch_export_arrow(batch, true, &schema, &array, &err);
+    if (!status) {
+        array.offset = 3; /* a slice: bits and offsets have to be copied */
+        array.length = 15;
+        status = evs_batch_import_arrow(ctx, &schema, &array, "_time", &back, &err);
+    }
+    for (uint32_t k = 0; !status && k < batch->column_count; k++) {
+        for (uint32_t i = 0; i < 15; i++) {
+            if (!evs__column_equal_rows(back->columns[k], i, batch->columns[k], i + 3))
+                status = EVS_ERR_INTERNAL;
+        }
+    }
+    if (status && back)
+        status = EVS_ERR_INTERNAL;
+    if (schema.release)
+        schema.release(&schema);
+    if (array.release)
+        array.release(&array);
+    evs_error_unref(err);
+    evs_batch_unref(back);
+    evs_batch_unref(batch);
+    evs_appender_unref(a);
+    evs_type_unref(type);
+    return status;
+}
+
+static void test_arrow_without_memory(void **state)
+{
+    (void)state;
+    assert_true(evs_test_oom_sweep(arrow_scenario, NULL) > 100);
+}
+
 static void test_types_without_memory(void **state)
 {
     (void)state;
@@ -186,6 +237,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_types_without_memory),
         cmocka_unit_test(test_batches_without_memory),
+        cmocka_unit_test(test_arrow_without_memory),
         cmocka_unit_test(test_appender_goes_on_after_a_row_without_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
