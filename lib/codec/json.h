@@ -32,12 +32,16 @@
 #define EVS__JSON_LEXEME_INDEX 1024 /* twice as many places as lexemes */
 #define EVS__JSON_TRAIL_MAX 160     /* depth of paths and types, and an index each */
 
-/* How a value is read: an evs_type_id, or one of these. */
+/* How a value is read: an evs_type_id (1..13), or one of these. */
 enum evs__json_kind {
-    EVS__JSON_SKIP = 0,
-    EVS__JSON_END = 32, /* of a lexeme: the object ends */
-    EVS__JSON_OBJECT,   /* on the way of a path: its members are columns of the same row */
-    EVS__JSON_MANY      /* several columns are made of the same member */
+    EVS__JSON_SKIP = 0, /* not wanted */
+    /* of a lexeme alone */
+    EVS__JSON_SKIP_TEXT = 14, /* not wanted, and probably text */
+    EVS__JSON_SKIP_NUMBER,
+    EVS__JSON_END,  /* the object ends */
+    EVS__JSON_MANY, /* one member for several columns, or on the way of a path */
+    /* of a value alone */
+    EVS__JSON_OBJECT /* on the way of a path: its members are columns of the same row */
 };
 
 typedef struct evs__json_node evs__json_node;
@@ -64,8 +68,10 @@ struct evs__json_field {
 typedef struct evs__json_lexeme evs__json_lexeme;
 struct evs__json_lexeme {
     uint8_t bytes[EVS__JSON_LEXEME_BYTES];
-    uint8_t len; /* 0: matches nothing */
+    uint32_t ignore; /* bit i: bytes[i] is not part of it */
+    uint8_t len;     /* 0: matches nothing */
     uint8_t kind;
+    uint16_t column;           /* the field's */
     evs__json_field *field;    /* NULL: not wanted */
     evs__json_lexeme *next[2]; /* what followed last, and before that; never NULL */
 };
@@ -120,14 +126,16 @@ typedef struct evs__json_reader {
 
 /* Where the members of the object in work go. */
 typedef struct evs__json_scope {
-    const evs__json_node *owner;
+    evs__json_node *owner;
     evs__column **columns;
     uint32_t row;    /* length of every column before this row */
     uint32_t filled; /* columns that have their value */
 } evs__json_scope;
 
-/* The three builds of json_walk.h. Both functions return the byte after the value, or NULL with the
- * reader's fault set. */
+/*
+ * The three builds of json_walk.h. object() and skip() return the byte after the value, or NULL
+ * with the reader's fault set.
+ */
 typedef struct evs__json_walk {
     const char *name;
     size_t bytes_min; /* documents shorter than this are not for it */
@@ -138,6 +146,11 @@ typedef struct evs__json_walk {
                              const uint8_t *p);
     /* any value that is not wanted, checked in full; *p is readable */
     const uint8_t *(*skip)(evs__json_reader *r, const uint8_t *p);
+    /* rows until the run ends, or one fails: its status, and columns with parts of that row */
+    evs_status (*rows)(evs__json_reader *r,
+                       evs__json_node *root,
+                       evs__decode_run *run,
+                       evs__column **columns);
 } evs__json_walk;
 
 extern const evs__json_walk evs__json_walk_plain;
@@ -147,6 +160,13 @@ extern const evs__json_walk evs__json_walk_sse2, evs__json_walk_avx2;
 #endif
 /* the fastest that this processor has */
 const evs__json_walk *evs__json_walk_best(void);
+
+/* bytes that vectors are compared with, each 32 times (json_decode.c) */
+typedef struct evs__json_byte_table {
+    uint8_t quote[32], backslash[32], space[32], minus_zero[32], ten[32];
+} evs__json_byte_table;
+extern const evs__json_byte_table evs__json_bytes
+    __attribute__((visibility("hidden"), aligned(32)));
 
 /* ---- json_plan.c ---- */
 /* `wanted`: STRUCT; paths: per column of schema->type or NULL; the node refers to wanted */
@@ -238,6 +258,14 @@ const uint8_t *evs__json_typed_text(evs__json_reader *r,
 bool evs__json_map_unique(evs__json_reader *r, const evs__column *entries, uint32_t from);
 
 /* ---- json_decode.c ---- */
+/* one row, whatever the event looks like */
+bool evs__json_read_row(evs__json_reader *r,
+                        const evs__json_walk *walk,
+                        evs__json_scope *scope,
+                        const uint8_t *data,
+                        size_t len);
+/* what stands at p is behind the value */
+bool evs__json_trailing(evs__json_reader *r, const uint8_t *p);
 /*
  * Whether the bytes are one JSON value (RFC 8259; depth at most EVS__JSON_SKIP_DEPTH_MAX; no lone
  * surrogates; no byte order mark), by the same code that skips unwanted members.

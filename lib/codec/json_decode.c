@@ -15,6 +15,11 @@ typedef struct json_decoder {
     const evs__json_walk *walk;
 } json_decoder;
 
+#define TIMES8(x) x, x, x, x, x, x, x, x
+#define TIMES32(x) TIMES8(x), TIMES8(x), TIMES8(x), TIMES8(x)
+const evs__json_byte_table evs__json_bytes = {
+    {TIMES32('"')}, {TIMES32('\\')}, {TIMES32(' ')}, {TIMES32(0x100 - '0')}, {TIMES32(10)}};
+
 const evs__json_walk *evs__json_walk_best(void)
 {
 #ifdef EVS__JSON_X86
@@ -113,39 +118,58 @@ static bool not_object(evs__json_reader *r, const evs__json_walk *walk)
     return false;
 }
 
-static bool read_row(
-    json_decoder *d, evs__json_reader *r, const uint8_t *data, size_t len, evs__json_scope *scope)
+bool evs__json_trailing(evs__json_reader *r, const uint8_t *p)
+{
+    while (is_space(*p))
+        p++;
+    evs__json_fault(r, EVS_ERR_DECODE, "bytes follow the value", p);
+    return false;
+}
+
+bool evs__json_read_row(evs__json_reader *r,
+                        const evs__json_walk *walk,
+                        evs__json_scope *scope,
+                        const uint8_t *data,
+                        size_t len)
 {
     const uint8_t *end = data + len;
     const uint8_t *p = data;
 
-    while (p < end && EVS__UNLIKELY(is_space(*p)))
+    while (p < end && is_space(*p))
         p++;
-    while (end > p && EVS__UNLIKELY(is_space(end[-1])))
+    while (end > p && is_space(end[-1]))
         end--;
     r->data = data;
     r->end = end;
-    if (EVS__UNLIKELY(end - p < 2 || *p != '{' || end[-1] != '}'))
-        return not_object(r, d->walk);
-    p = walk_for(d->walk, data, end)->object(r, d->root, scope, p);
-    if (EVS__UNLIKELY(!p))
+    if (end - p < 2 || *p != '{' || end[-1] != '}')
+        return not_object(r, walk);
+    p = walk_for(walk, data, end)->object(r, scope->owner, scope, p);
+    if (!p)
         return false;
-    if (EVS__UNLIKELY(p != end)) {
-        while (is_space(*p))
-            p++;
-        evs__json_fault(r, EVS_ERR_DECODE, "bytes follow the value", p);
-        return false;
-    }
-    return EVS__LIKELY(scope->filled == d->root->column_count) || evs__json_fill_missing(r, scope);
+    if (p != end)
+        return evs__json_trailing(r, p);
+    return scope->filled == scope->owner->column_count || evs__json_fill_missing(r, scope);
 }
 
-static evs_status
-row_failed(json_decoder *d, evs__json_reader *r, evs__json_scope *scope, char *message, size_t size)
+static evs_status decode_batch(evs__format_decoder *base,
+                               evs__decode_run *run,
+                               evs__column **columns,
+                               evs__scratch *scratch,
+                               char *message,
+                               size_t message_size)
 {
+    json_decoder *d = (json_decoder *)base;
+    evs__json_reader r;
+
+    r.ctx = d->ctx;
+    r.scratch = scratch;
+    r.status = EVS_OK;
+    if (!d->walk->rows(&r, d->root, run, columns))
+        return EVS_OK;
     for (uint32_t i = 0; i < d->root->column_count; i++)
-        evs__column_truncate(scope->columns[i], scope->row);
-    evs__json_fault_print(r, message, size);
-    return r->status;
+        evs__column_truncate(columns[i], run->row);
+    evs__json_fault_print(&r, message, message_size);
+    return r.status;
 }
 
 static evs_status decode_row(evs__format_decoder *base,
@@ -157,46 +181,13 @@ static evs_status decode_row(evs__format_decoder *base,
                              size_t message_size)
 {
     json_decoder *d = (json_decoder *)base;
-    evs__json_scope scope = {d->root, columns, d->root->column_count ? columns[0]->length : 0, 0};
-    evs__json_reader r;
+    evs_input input = {.value = data, .value_len = (uint32_t)len};
+    uint32_t origin;
+    evs__decode_run run = {
+        .inputs = &input, .count = 1, .row = d->root->column_count ? columns[0]->length : 0};
 
-    r.ctx = d->ctx;
-    r.scratch = scratch;
-    r.status = EVS_OK;
-    if (read_row(d, &r, data, len, &scope))
-        return EVS_OK;
-    return row_failed(d, &r, &scope, message, message_size);
-}
-
-static evs_status decode_batch(evs__format_decoder *base,
-                               evs__decode_run *run,
-                               evs__column **columns,
-                               evs__scratch *scratch,
-                               char *message,
-                               size_t message_size)
-{
-    json_decoder *d = (json_decoder *)base;
-    evs__json_scope scope = {d->root, columns, run->row, 0};
-    evs__json_reader r;
-
-    r.ctx = d->ctx;
-    r.scratch = scratch;
-    r.status = EVS_OK;
-    for (; run->at < run->count; run->at++) {
-        const evs_input *in = &run->inputs[run->at];
-        const uint8_t *data = in->value;
-
-        if (EVS__UNLIKELY(!data || in->value_len < run->header_len ||
-                          (run->header_len && memcmp(data, run->header, run->header_len))))
-            return EVS_OK;
-        scope.row = run->row;
-        scope.filled = 0;
-        if (EVS__UNLIKELY(
-                !read_row(d, &r, data + run->header_len, in->value_len - run->header_len, &scope)))
-            return row_failed(d, &r, &scope, message, message_size);
-        run->origin[run->row++] = (uint32_t)run->at;
-    }
-    return EVS_OK;
+    run.origin = &origin - run.row;
+    return decode_batch(base, &run, columns, scratch, message, message_size);
 }
 
 void evs__json_decoder_use(evs__format_decoder *base, const evs__json_walk *walk)

@@ -455,6 +455,8 @@ evs__json_lexeme *evs__json_learn(evs_context *ctx,
         memset(x->bytes, 0, sizeof(x->bytes));
         memcpy(x->bytes, p, len);
         x->len = (uint8_t)len;
+        x->ignore = len < 32 ? ~(uint32_t)0 << len : 0;
+        x->column = field ? (uint16_t)field->column : 0;
         x->kind = kind;
         x->field = field;
         x->next[0] = x->next[1] = &node->none;
@@ -470,5 +472,6 @@ spare:
     /* nothing follows the spare one: each next member is parsed and looked up */
     node->spare.kind = kind;
     node->spare.field = field;
+    node->spare.column = field ? (uint16_t)field->column : 0;
     return &node->spare;
 }

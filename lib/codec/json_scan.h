@@ -22,6 +22,10 @@
 #define JSON_INLINE static inline __attribute__((always_inline)) JSON_TARGET
 #define JSON_NOINLINE static __attribute__((noinline)) JSON_TARGET
 
+/* Constants by name, from memory: compilers build them anew at each use, in three instructions. */
+#define JSON_BYTES16(name) _mm_load_si128((const __m128i *)evs__json_bytes.name)
+#define JSON_BYTES32(name) _mm256_load_si256((const __m256i *)evs__json_bytes.name)
+
 /* ---- where text ends ---- */
 
 #if JSON_LEVEL == 2
@@ -29,9 +33,9 @@
 JSON_INLINE uint32_t text_stops(const uint8_t *p)
 {
     __m256i v = _mm256_loadu_si256((const __m256i *)p);
-    __m256i quote = _mm256_cmpeq_epi8(v, _mm256_set1_epi8('"'));
-    __m256i escape = _mm256_cmpeq_epi8(v, _mm256_set1_epi8('\\'));
-    __m256i other = _mm256_cmpgt_epi8(_mm256_set1_epi8(0x20), v);
+    __m256i quote = _mm256_cmpeq_epi8(v, JSON_BYTES32(quote));
+    __m256i escape = _mm256_cmpeq_epi8(v, JSON_BYTES32(backslash));
+    __m256i other = _mm256_cmpgt_epi8(JSON_BYTES32(space), v);
 
     return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(quote, escape), other));
 }
@@ -39,9 +43,9 @@ JSON_INLINE uint32_t text_stops(const uint8_t *p)
 JSON_INLINE uint32_t text_stops(const uint8_t *p)
 {
     __m128i v = _mm_loadu_si128((const __m128i *)p);
-    __m128i quote = _mm_cmpeq_epi8(v, _mm_set1_epi8('"'));
-    __m128i escape = _mm_cmpeq_epi8(v, _mm_set1_epi8('\\'));
-    __m128i other = _mm_cmpgt_epi8(_mm_set1_epi8(0x20), v);
+    __m128i quote = _mm_cmpeq_epi8(v, JSON_BYTES16(quote));
+    __m128i escape = _mm_cmpeq_epi8(v, JSON_BYTES16(backslash));
+    __m128i other = _mm_cmpgt_epi8(JSON_BYTES16(space), v);
 
     return (uint32_t)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, escape), other));
 }
@@ -76,63 +80,14 @@ JSON_INLINE const uint8_t *scan_text(const uint8_t *p, const uint8_t *end)
 
 /* ---- digits ---- */
 
-#if JSON_LEVEL
-/* bit i: p[i] is no digit; bits from 16 (or the document's end) on are set */
-JSON_INLINE uint32_t digit_stops(const uint8_t *p, const uint8_t *end)
-{
-    const uint8_t *from = p;
-    uint32_t shift = 0;
-    __m128i v;
-
-    if (EVS__UNLIKELY(end - p < 16)) {
-        from = end - 16;
-        shift = (uint32_t)(p - from);
-    }
-    v = _mm_add_epi8(_mm_loadu_si128((const __m128i *)from), _mm_set1_epi8(-'0'));
-    v = _mm_cmpeq_epi8(_mm_max_epu8(v, _mm_set1_epi8(10)), v);
-    return ((uint32_t)_mm_movemask_epi8(v) | 0xffff0000u) >> shift;
-}
-#endif
-
-/* how many digits stand at p; 16: that many or more */
-JSON_INLINE uint32_t digit_run(const uint8_t *p, const uint8_t *end)
-{
-#if JSON_LEVEL
-    return (uint32_t)__builtin_ctz(digit_stops(p, end));
-#else
-    uint32_t n = 0;
-
-    while (n < 16 && p + n < end && (uint8_t)(p[n] - '0') < 10)
-        n++;
-    return n;
-#endif
-}
-
+/*
+ * A number begins with a digit or a sign. Both stand in one load at p: bit i of the stops is set
+ * when p[i] is no digit, so bit 0 is the sign, and the lowest bit above it is the end of the whole
+ * part, wherever that begins. The place of the load does not depend on the sign, which keeps the
+ * way from one value to the next short.
+ */
 #if JSON_LEVEL == 2
-/* 16 bytes 0..9, most significant first, as a number */
-JSON_INLINE uint64_t digits_join(__m128i v)
-{
-    uint64_t halves;
-
-    v = _mm_maddubs_epi16(v, _mm_set1_epi16(0x010a));
-    v = _mm_madd_epi16(v, _mm_set1_epi32(0x00010064));
-    v = _mm_packus_epi32(v, v);
-    v = _mm_madd_epi16(v, _mm_set1_epi32(0x00012710));
-    halves = (uint64_t)_mm_cvtsi128_si64(v);
-    return (halves & 0xffffffffu) * 100000000u + (halves >> 32);
-}
-
-/* shuffle that moves the n first bytes to the end and clears the rest */
-JSON_INLINE __m128i align_right(uint32_t n)
-{
-    static const int8_t steps[32] = {-16, -15, -14, -13, -12, -11, -10, -9, -8, -7, -6,
-                                     -5,  -4,  -3,  -2,  -1,  0,   1,   2,  3,  4,  5,
-                                     6,   7,   8,   9,   10,  11,  12,  13, 14, 15};
-
-    return _mm_loadu_si128((const __m128i *)(steps + n));
-}
-
-/* 16 digits' worth of bytes at p, minus '0'; zeros beyond the end give what is no digit */
+/* the bytes at p minus '0'; beyond the document's end what is no digit */
 JSON_INLINE __m128i digits_load(const uint8_t *p, const uint8_t *end)
 {
     static const int8_t slide[32] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10,
@@ -147,17 +102,72 @@ JSON_INLINE __m128i digits_load(const uint8_t *p, const uint8_t *end)
         v = _mm_loadu_si128((const __m128i *)(end - 16));
         v = _mm_shuffle_epi8(v, _mm_loadu_si128((const __m128i *)(slide + 16 - left)));
     }
-    return _mm_add_epi8(v, _mm_set1_epi8(-'0'));
+    return _mm_add_epi8(v, JSON_BYTES16(minus_zero));
 }
 
-JSON_INLINE uint32_t digits_stops(__m128i v)
+/* all ones where there is no digit */
+JSON_INLINE __m128i digits_not(__m128i v)
 {
-    v = _mm_cmpeq_epi8(_mm_max_epu8(v, _mm_set1_epi8(10)), v);
-    return (uint32_t)_mm_movemask_epi8(v) | 0xffff0000u;
+    return _mm_cmpeq_epi8(_mm_max_epu8(v, JSON_BYTES16(ten)), v);
 }
-#endif
 
-#if JSON_LEVEL < 2
+JSON_INLINE uint32_t stops_of(__m128i not )
+{
+    return (uint32_t)_mm_movemask_epi8(not ) | 0xffff0000u;
+}
+
+/* shuffle that moves the n first bytes to the end and clears the rest */
+JSON_INLINE __m128i align_right(uint32_t n)
+{
+    static const int8_t steps[32] = {-16, -15, -14, -13, -12, -11, -10, -9, -8, -7, -6,
+                                     -5,  -4,  -3,  -2,  -1,  0,   1,   2,  3,  4,  5,
+                                     6,   7,   8,   9,   10,  11,  12,  13, 14, 15};
+
+    return _mm_loadu_si128((const __m128i *)(steps + n));
+}
+
+/* 16 bytes 0..9, most significant first, as a number */
+JSON_INLINE uint64_t digits_join(__m128i v)
+{
+    uint64_t halves;
+
+    v = _mm_maddubs_epi16(v, _mm_set1_epi16(0x010a));
+    v = _mm_madd_epi16(v, _mm_set1_epi32(0x00010064));
+    v = _mm_packus_epi32(v, v);
+    v = _mm_madd_epi16(v, _mm_set1_epi32(0x00012710));
+    halves = (uint64_t)_mm_cvtsi128_si64(v);
+    return (halves & 0xffffffffu) * 100000000u + (halves >> 32);
+}
+#else
+/* stops from p on; bits from 16 on (SSE2: or the document's end) are set */
+JSON_INLINE uint32_t digit_stops(const uint8_t *p, const uint8_t *end)
+{
+#if JSON_LEVEL == 1
+    const uint8_t *from = p;
+    uint32_t shift = 0;
+    __m128i v;
+
+    if (EVS__UNLIKELY(end - p < 16)) {
+        from = end - 16;
+        shift = (uint32_t)(p - from);
+    }
+    v = _mm_add_epi8(_mm_loadu_si128((const __m128i *)from), JSON_BYTES16(minus_zero));
+    v = _mm_cmpeq_epi8(_mm_max_epu8(v, JSON_BYTES16(ten)), v);
+    return ((uint32_t)_mm_movemask_epi8(v) | 0xffff0000u) >> shift;
+#else
+    uint32_t stops = 0xffff0000u;
+
+    /* up to the second stop behind the first byte: no one looks further */
+    for (uint32_t i = 0, found = 0; i < 16 && p + i < end && found < 2; i++) {
+        if ((uint8_t)(p[i] - '0') >= 10) {
+            stops |= 1u << i;
+            found += i > 0;
+        }
+    }
+    return stops;
+#endif
+}
+
 #if JSON_LEVEL == 1
 /* the n (1..8) digits in the low bytes of x, first digit lowest */
 JSON_INLINE uint64_t digits8(uint64_t x, uint32_t n)
@@ -194,138 +204,133 @@ JSON_INLINE uint64_t digits_value(const uint8_t *p, const uint8_t *end, uint32_t
 /* ---- numbers ---- */
 
 /*
- * An integer of 1 to 15 digits. NULL: anything else (longer, a leading zero, a fraction, no
+ * Where the whole part of the number at p ends, by its stops: with `sign` (0 or 1), 1 to 15 digits.
+ * 0: not such a number, or one with a leading zero.
+ */
+JSON_INLINE uint32_t whole_end(const uint8_t *p, uint32_t stops, uint32_t sign)
+{
+    uint32_t n = (uint32_t)__builtin_ctz(stops & ~1u);
+
+    if (EVS__UNLIKELY((sign && *p != '-') || n - sign - 1 > 14 || n > 15 ||
+                      (p[sign] == '0' && n - sign > 1)))
+        return 0;
+    return n;
+}
+
+/* The end of the fraction behind the point at p[whole], within 15 bytes; 0: there is none. */
+JSON_INLINE uint32_t fraction_end(uint32_t stops, uint32_t whole)
+{
+    uint32_t above = stops & ~1u;
+    uint32_t n = (uint32_t)__builtin_ctz(above & (above - 1));
+
+    return EVS__UNLIKELY(n == whole + 1 || n > 15) ? 0 : n;
+}
+
+/*
+ * An integer of at most 15 bytes. NULL: anything else (longer, a leading zero, a fraction, no
  * number), which the slow readers look into.
  */
 JSON_INLINE const uint8_t *scan_int(const uint8_t *p, const uint8_t *end, int64_t *ret)
 {
-    int64_t sign = -(int64_t)(*p == '-');
-    const uint8_t *d = p - sign;
+    uint32_t stops, sign, n;
     uint64_t value;
-    uint32_t n;
-    uint8_t after;
 
 #if JSON_LEVEL == 2
-    __m128i v = digits_load(d, end);
+    __m128i v = digits_load(p, end);
+    __m128i not = digits_not(v);
 
-    n = (uint32_t)__builtin_ctz(digits_stops(v));
-    value = digits_join(_mm_shuffle_epi8(v, align_right(n)));
+    stops = stops_of(not );
+    sign = stops & 1;
+    n = whole_end(p, stops, sign);
+    if (EVS__UNLIKELY(!n))
+        return NULL;
+    value = digits_join(_mm_shuffle_epi8(_mm_andnot_si128(not, v), align_right(n)));
 #else
-    n = digit_run(d, end);
-#endif
-    if (EVS__UNLIKELY(n - 1 > 14 || (*d == '0' && n > 1)))
+    stops = digit_stops(p, end);
+    sign = stops & 1;
+    n = whole_end(p, stops, sign);
+    if (EVS__UNLIKELY(!n))
         return NULL;
-#if JSON_LEVEL < 2
-    value = digits_value(d, end, n);
+    value = digits_value(p + sign, end, n - sign);
 #endif
-    after = d[n];
-    if (EVS__UNLIKELY(after == '.' || (after | 0x20) == 'e'))
+    if (EVS__UNLIKELY(p[n] == '.' || (p[n] | 0x20) == 'e'))
         return NULL;
-    *ret = ((int64_t)value ^ sign) - sign;
-    return d + n;
+    *ret = ((int64_t)value ^ -(int64_t)sign) + (int64_t)sign;
+    return p + n;
 }
 
 /*
- * A number without exponent and with at most 15 digits: digits without the point, and how many
- * stand behind it. NULL: anything else.
+ * A number without exponent, of at most 15 bytes: digits without the point, and how many stand
+ * behind it. NULL: anything else.
  */
 JSON_INLINE const uint8_t *scan_number(
     const uint8_t *p, const uint8_t *end, bool *ret_negative, uint64_t *ret, uint32_t *ret_fraction)
 {
-    bool negative = *p == '-';
-    const uint8_t *d = p + negative;
-    uint32_t whole, all, fraction = 0;
+    uint32_t stops, sign, whole, all, fraction = 0;
     uint64_t value;
-    uint8_t after;
 
 #if JSON_LEVEL == 2
-    __m128i v = digits_load(d, end);
-    uint32_t stops = digits_stops(v);
+    __m128i v = digits_load(p, end);
+    __m128i not = digits_not(v);
     __m128i order;
 
-    whole = all = (uint32_t)__builtin_ctz(stops);
-    if (EVS__UNLIKELY(whole - 1 > 14 || (*d == '0' && whole > 1)))
-        return NULL;
-    after = d[whole];
-    if (after == '.') {
-        all = (uint32_t)__builtin_ctz(stops & (stops - 1));
-        fraction = all - whole - 1;
-        if (EVS__UNLIKELY(!fraction || all > 15))
-            return NULL;
-        after = d[all];
-        order = align_right(all - 1);
-        /* positions behind the point are one further */
-        v = _mm_shuffle_epi8(
-            v, _mm_sub_epi8(order, _mm_cmpgt_epi8(order, _mm_set1_epi8((char)(whole - 1)))));
-    } else {
-        v = _mm_shuffle_epi8(v, align_right(whole));
-    }
-    value = digits_join(v);
+    stops = stops_of(not );
 #else
-    whole = all = digit_run(d, end);
-    if (EVS__UNLIKELY(whole - 1 > 14 || (*d == '0' && whole > 1)))
+    stops = digit_stops(p, end);
+#endif
+    sign = stops & 1;
+    whole = all = whole_end(p, stops, sign);
+    if (EVS__UNLIKELY(!whole))
         return NULL;
-    value = digits_value(d, end, whole);
-    after = d[whole];
-    if (after == '.') {
-        static const uint64_t power[16] = {1,
-                                           10,
-                                           100,
-                                           1000,
-                                           10000,
-                                           100000,
-                                           1000000,
-                                           10000000,
-                                           100000000,
-                                           1000000000,
-                                           10000000000,
-                                           100000000000,
-                                           1000000000000,
-                                           10000000000000,
-                                           100000000000000,
-                                           1000000000000000};
-
-        fraction = digit_run(d + whole + 1, end);
-        if (EVS__UNLIKELY(!fraction || whole + fraction > 15))
+    if (p[whole] == '.') {
+        all = fraction_end(stops, whole);
+        if (EVS__UNLIKELY(!all))
             return NULL;
-        value = value * power[fraction] + digits_value(d + whole + 1, end, fraction);
-        all = whole + 1 + fraction;
-        after = d[all];
+        fraction = all - whole - 1;
+    }
+#if JSON_LEVEL == 2
+    order = align_right(all - (fraction != 0));
+    /* positions behind the point are one further */
+    if (fraction)
+        order = _mm_sub_epi8(order, _mm_cmpgt_epi8(order, _mm_set1_epi8((char)(whole - 1))));
+    value = digits_join(_mm_shuffle_epi8(_mm_andnot_si128(not, v), order));
+#else
+    value = digits_value(p + sign, end, whole - sign);
+    if (fraction) {
+        static const uint64_t power[15] = {
+            1,           10,           100,           1000,           10000,
+            100000,      1000000,      10000000,      100000000,      1000000000,
+            10000000000, 100000000000, 1000000000000, 10000000000000, 100000000000000};
+
+        value = value * power[fraction] + digits_value(p + whole + 1, end, fraction);
     }
 #endif
-    if (EVS__UNLIKELY((after | 0x20) == 'e'))
+    if (EVS__UNLIKELY((p[all] | 0x20) == 'e'))
         return NULL;
-    *ret_negative = negative;
+    *ret_negative = sign;
     *ret = value;
     *ret_fraction = fraction;
-    return d + all;
+    return p + all;
 }
 
-/* The end of a number of at most 15 characters without exponent; NULL: anything else. */
+/* The end of a number of at most 15 bytes without exponent; NULL: anything else. */
 JSON_INLINE const uint8_t *scan_number_end(const uint8_t *p, const uint8_t *end)
 {
-    const uint8_t *d = p + (*p == '-');
-    uint32_t n;
-
-#if JSON_LEVEL
-    uint32_t stops = digit_stops(d, end);
-
-    n = (uint32_t)__builtin_ctz(stops);
-    if (EVS__UNLIKELY(n - 1 > 14 || (*d == '0' && n > 1)))
-        return NULL;
-    if (d[n] == '.') {
-        uint32_t all = (uint32_t)__builtin_ctz(stops & (stops - 1));
-
-        if (EVS__UNLIKELY(all == n + 1 || all > 15))
-            return NULL;
-        n = all;
-    }
+#if JSON_LEVEL == 2
+    uint32_t stops = stops_of(digits_not(digits_load(p, end)));
 #else
-    n = digit_run(d, end);
-    if (n - 1 > 14 || (*d == '0' && n > 1) || d[n] == '.')
-        return NULL;
+    uint32_t stops = digit_stops(p, end);
 #endif
-    if (EVS__UNLIKELY((d[n] | 0x20) == 'e'))
+    uint32_t n = whole_end(p, stops, stops & 1);
+
+    if (EVS__UNLIKELY(!n))
         return NULL;
-    return d + n;
+    if (p[n] == '.') {
+        n = fraction_end(stops, n);
+        if (EVS__UNLIKELY(!n))
+            return NULL;
+    }
+    if (EVS__UNLIKELY((p[n] | 0x20) == 'e'))
+        return NULL;
+    return p + n;
 }

@@ -371,9 +371,10 @@ JSON_INLINE const uint8_t *read_value(
         return read_array(r, v, c, p);
     case EVS_TYPE_MAP:
         return read_map(r, v, c, p);
-    default:
+    case EVS_TYPE_STRUCT:
         return read_struct(r, v, c, p);
     }
+    __builtin_unreachable();
 }
 
 JSON_NOINLINE const uint8_t *
@@ -384,25 +385,42 @@ read_any(evs__json_reader *r, const evs__json_value *v, evs__column *c, const ui
 
 /* ---- objects ---- */
 
-JSON_INLINE bool matches(const evs__json_lexeme *x, const uint8_t *p, const uint8_t *end)
+/* a lexeme near the end of the document, or without vectors; 0: it stands at p */
+JSON_INLINE uint64_t differs_words(const evs__json_lexeme *x, const uint8_t *p, const uint8_t *end)
 {
     const uint8_t *b = x->bytes;
     size_t n = x->len;
 
     if (EVS__UNLIKELY((size_t)(end - p) < n))
-        return false;
+        return 1;
     if (n >= 8) {
+        uint64_t ends =
+            (evs__load64(p) ^ evs__load64(b)) | (evs__load64(p + n - 8) ^ evs__load64(b + n - 8));
+
         if (n <= 16)
-            return !((evs__load64(p) ^ evs__load64(b)) |
-                     (evs__load64(p + n - 8) ^ evs__load64(b + n - 8)));
-        return !((evs__load64(p) ^ evs__load64(b)) | (evs__load64(p + 8) ^ evs__load64(b + 8)) |
-                 (evs__load64(p + n - 16) ^ evs__load64(b + n - 16)) |
-                 (evs__load64(p + n - 8) ^ evs__load64(b + n - 8)));
+            return ends;
+        return ends | (evs__load64(p + 8) ^ evs__load64(b + 8)) |
+               (evs__load64(p + n - 16) ^ evs__load64(b + n - 16));
     }
     if (n >= 4)
-        return !((evs__load32(p) ^ evs__load32(b)) |
-                 (evs__load32(p + n - 4) ^ evs__load32(b + n - 4)));
-    return n && p[0] == b[0] && p[n >> 1] == b[n >> 1] && p[n - 1] == b[n - 1];
+        return (evs__load32(p) ^ evs__load32(b)) |
+               (evs__load32(p + n - 4) ^ evs__load32(b + n - 4));
+    if (n == 1)
+        return *p ^ *b;
+    return !n || p[0] != b[0] || p[1] != b[1] || p[n - 1] != b[n - 1];
+}
+
+JSON_INLINE uint64_t differs(const evs__json_lexeme *x, const uint8_t *p, const uint8_t *end)
+{
+#if JSON_LEVEL == 2
+    if (EVS__LIKELY(end - p >= EVS__JSON_LEXEME_BYTES)) {
+        __m256i equal = _mm256_cmpeq_epi8(_mm256_loadu_si256((const __m256i *)p),
+                                          _mm256_loadu_si256((const __m256i *)x->bytes));
+
+        return ~((uint32_t)_mm256_movemask_epi8(equal) | x->ignore);
+    }
+#endif
+    return differs_words(x, p, end);
 }
 
 /* which wanted member a name is */
@@ -445,7 +463,7 @@ next_member(evs__json_reader *r, evs__json_node *node, evs__json_lexeme *at, con
     bool first = at == &node->start;
     bool escaped = false;
 
-    if (matches(x, p, r->end)) {
+    if (!differs(x, p, r->end)) {
         at->next[1] = at->next[0];
         at->next[0] = x;
         *pp = p + x->len;
@@ -479,7 +497,11 @@ next_member(evs__json_reader *r, evs__json_node *node, evs__json_lexeme *at, con
     if (r->status)
         return NULL;
     return evs__json_learn(r->ctx, node, at, start, (size_t)(p - start),
-                           field ? field->kind : EVS__JSON_SKIP, field);
+                           field       ? field->kind
+                           : *p == '"' ? EVS__JSON_SKIP_TEXT
+                           : *p <= '9' ? EVS__JSON_SKIP_NUMBER
+                                       : EVS__JSON_SKIP,
+                           field);
 
 early:
     evs__json_fault(r, EVS_ERR_DECODE, "it ends too early", p);
@@ -495,23 +517,24 @@ no_colon:
     return NULL;
 }
 
-/* the member of one target; filled or failed */
+/* the member for one column; `kind` is known where this is put in */
 JSON_INLINE const uint8_t *read_target(evs__json_reader *r,
                                        evs__json_scope *scope,
                                        const evs__json_field *field,
                                        uint8_t kind,
+                                       uint32_t column,
                                        const uint8_t *p)
 {
-    evs__column *c = scope->columns[field->column];
+    evs__column *c = scope->columns[column];
 
+    p = skip_space(p); /* more of it than was learned */
     if (EVS__UNLIKELY(c->length != scope->row))
         return evs__json_fault(r, EVS_ERR_SCHEMA, "the member occurs twice", p);
-    p = read_value(r, kind, &field->value, c, p);
     scope->filled++;
-    return p;
+    return read_value(r, kind, &field->value, c, p);
 }
 
-/* a member on the way of a path, or with several targets */
+/* a member on the way of a path, or for several columns */
 JSON_NOINLINE const uint8_t *read_targets(evs__json_reader *r,
                                           evs__json_scope *scope,
                                           const evs__json_field *field,
@@ -521,7 +544,7 @@ JSON_NOINLINE const uint8_t *read_targets(evs__json_reader *r,
 
     for (; field; field = field->also) {
         if (field->value.kind != EVS__JSON_OBJECT)
-            q = read_target(r, scope, field, field->value.kind, p);
+            q = read_target(r, scope, field, field->value.kind, field->column, p);
         else if (*p == '{')
             q = read_object(r, field->value.node, scope, p);
         else
@@ -532,9 +555,47 @@ JSON_NOINLINE const uint8_t *read_targets(evs__json_reader *r,
     return q;
 }
 
-/* *p is '{' */
-static JSON_TARGET const uint8_t *
-read_object(evs__json_reader *r, evs__json_node *node, evs__json_scope *scope, const uint8_t *p)
+/* what stands behind the lexeme x, anything but the end; NULL: a fault */
+JSON_INLINE const uint8_t *read_member(evs__json_reader *r,
+                                       evs__json_scope *scope,
+                                       const evs__json_lexeme *x,
+                                       const uint8_t *p)
+{
+    switch (x->kind) {
+#define JSON_CASE(kind)                                                                            \
+    case kind:                                                                                     \
+        return read_target(r, scope, x->field, kind, x->column, p)
+        JSON_CASE(EVS_TYPE_BOOLEAN);
+        JSON_CASE(EVS_TYPE_INT);
+        JSON_CASE(EVS_TYPE_BIGINT);
+        JSON_CASE(EVS_TYPE_DOUBLE);
+        JSON_CASE(EVS_TYPE_DECIMAL);
+        JSON_CASE(EVS_TYPE_VARCHAR);
+        JSON_CASE(EVS_TYPE_BYTES);
+        JSON_CASE(EVS_TYPE_TIMESTAMP);
+        JSON_CASE(EVS_TYPE_DATE);
+        JSON_CASE(EVS_TYPE_TIME);
+        JSON_CASE(EVS_TYPE_ARRAY);
+        JSON_CASE(EVS_TYPE_MAP);
+        JSON_CASE(EVS_TYPE_STRUCT);
+#undef JSON_CASE
+    case EVS__JSON_SKIP_TEXT:
+        if (EVS__LIKELY(*p == '"'))
+            return skip_text(r, p);
+        return skip_value(r, skip_space(p));
+    case EVS__JSON_SKIP_NUMBER:
+        if (EVS__LIKELY(*p <= '9' && *p > '"'))
+            return skip_number(r, p);
+        return skip_value(r, skip_space(p));
+    case EVS__JSON_SKIP:
+        return skip_value(r, skip_space(p));
+    default:
+        return read_targets(r, scope, x->field, skip_space(p));
+    }
+}
+
+JSON_INLINE const uint8_t *
+read_members(evs__json_reader *r, evs__json_node *node, evs__json_scope *scope, const uint8_t *p)
 {
     evs__json_lexeme *at = &node->start;
     const uint8_t *const end = r->end;
@@ -542,7 +603,7 @@ read_object(evs__json_reader *r, evs__json_node *node, evs__json_scope *scope, c
     for (;;) {
         evs__json_lexeme *x = at->next[0];
 
-        if (EVS__LIKELY(matches(x, p, end))) {
+        if (EVS__LIKELY(!differs(x, p, end))) {
             p += x->len;
         } else {
             const uint8_t *after = p;
@@ -555,22 +616,19 @@ read_object(evs__json_reader *r, evs__json_node *node, evs__json_scope *scope, c
         at = x;
         if (x->kind == EVS__JSON_END)
             return p;
-        p = skip_space(p); /* more of it than was learned */
-        if (x->kind == EVS__JSON_SKIP) {
-            p = skip_value(r, p);
-            if (EVS__UNLIKELY(!p))
-                return NULL;
-            continue;
-        }
-        if (EVS__LIKELY(x->kind < EVS__JSON_END))
-            p = read_target(r, scope, x->field, x->kind, p);
-        else
-            p = read_targets(r, scope, x->field, p);
+        p = read_member(r, scope, x, p);
         if (EVS__UNLIKELY(!p)) {
-            evs__json_trail_add(&r->trail, x->field->name, x->field->len);
+            if (x->field)
+                evs__json_trail_add(&r->trail, x->field->name, x->field->len);
             return NULL;
         }
     }
+}
+
+JSON_NOINLINE const uint8_t *
+read_object(evs__json_reader *r, evs__json_node *node, evs__json_scope *scope, const uint8_t *p)
+{
+    return read_members(r, node, scope, p);
 }
 
 static JSON_TARGET const uint8_t *skip_any(evs__json_reader *r, const uint8_t *p)
@@ -578,4 +636,49 @@ static JSON_TARGET const uint8_t *skip_any(evs__json_reader *r, const uint8_t *p
     return skip_value(r, p);
 }
 
-const evs__json_walk JSON_WALK = {JSON_WALK_NAME, JSON_STEP, read_object, skip_any};
+/* ---- rows ---- */
+
+/* one event that begins and ends as an object does, or anything else */
+JSON_INLINE bool
+read_row(evs__json_reader *r, evs__json_scope *scope, const uint8_t *data, size_t len)
+{
+    const uint8_t *p;
+
+    if (EVS__UNLIKELY(len < JSON_STEP || *data != '{' || data[len - 1] != '}'))
+        return evs__json_read_row(r, &JSON_WALK, scope, data, len);
+    r->data = data;
+    r->end = data + len;
+    p = read_members(r, scope->owner, scope, data);
+    if (EVS__UNLIKELY(!p))
+        return false;
+    if (EVS__UNLIKELY(p != r->end))
+        return evs__json_trailing(r, p);
+    return EVS__LIKELY(scope->filled == scope->owner->column_count) ||
+           evs__json_fill_missing(r, scope);
+}
+
+static JSON_TARGET evs_status read_rows(evs__json_reader *r,
+                                        evs__json_node *root,
+                                        evs__decode_run *run,
+                                        evs__column **columns)
+{
+    evs__json_scope scope = {root, columns, 0, 0};
+
+    for (; run->at < run->count; run->at++) {
+        const evs_input *in = &run->inputs[run->at];
+        const uint8_t *data = in->value;
+
+        if (EVS__UNLIKELY(!data || in->value_len < run->header_len ||
+                          (run->header_len && memcmp(data, run->header, run->header_len))))
+            return EVS_OK;
+        scope.row = run->row;
+        scope.filled = 0;
+        if (EVS__UNLIKELY(
+                !read_row(r, &scope, data + run->header_len, in->value_len - run->header_len)))
+            return r->status;
+        run->origin[run->row++] = (uint32_t)run->at;
+    }
+    return EVS_OK;
+}
+
+const evs__json_walk JSON_WALK = {JSON_WALK_NAME, JSON_STEP, read_object, skip_any, read_rows};
