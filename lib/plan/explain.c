@@ -1,0 +1,135 @@
+/*
+ * plan/explain.c: the plan as text for people: steps as a tree, types, options that were set
+ * (secrets masked), and what each sink really gives.
+ */
+#include "base/time.h"
+#include "plan/plan.h"
+
+static void indent(evs__buffer *out, uint32_t depth)
+{
+    for (uint32_t i = 0; i < depth; i++)
+        evs__buffer_text(out, "  ");
+}
+
+/* the "key = value" lines of a config, indented */
+static void
+explain_options(const evs__plan *plan, const evs_config *config, uint32_t depth, evs__buffer *out)
+{
+    evs__buffer lines;
+    const char *text;
+
+    evs__buffer_init(&lines, plan->ctx, 1 << 20);
+    if (evs__config_dump(config, false, &lines))
+        out->status = out->status ? out->status : lines.status;
+    text = evs__buffer_cstr(&lines);
+    while (text && *text) {
+        size_t len = strcspn(text, "\n");
+        indent(out, depth);
+        evs__buffer_append(out, text, len);
+        evs__buffer_text(out, "\n");
+        text += len + (text[len] == '\n');
+    }
+    evs__buffer_free(&lines);
+}
+
+static void explain_type(const evs_type *type, uint32_t depth, evs__buffer *out)
+{
+    indent(out, depth);
+    if (!type) {
+        evs__buffer_text(out, "columns: not known before start\n");
+        return;
+    }
+    evs__buffer_text(out, "columns:");
+    for (uint32_t i = 0; i < type->child_count; i++)
+        evs__buffer_printf(out, "%s %s %s", i ? "," : "", type->children[i].name,
+                           evs_type_print(type->children[i].type));
+    evs__buffer_text(out, "\n");
+}
+
+static void explain_guarantee(const evs__node *n, uint32_t depth, evs__buffer *out)
+{
+    const char *why = "";
+    evs_guarantee g = evs__plan_guarantee(n, &why);
+    indent(out, depth);
+    evs__buffer_printf(out, "guarantee: %s (%s)\n",
+                       g == EVS__GUARANTEE_NONE           ? "none"
+                       : g == EVS_GUARANTEE_AT_LEAST_ONCE ? "at least once"
+                       : g == EVS_GUARANTEE_TRANSACTIONAL ? "exactly once"
+                                                          : "exactly once in effect",
+                       why);
+}
+
+static void duration(evs__buffer *out, const char *label, int64_t ms)
+{
+    char text[EVS__TIME_TEXT_MAX];
+    size_t len = evs__duration_format(ms, text);
+    evs__buffer_printf(out, "%s%.*s", label, (int)len, text);
+}
+
+static void explain_window(const evs__node *n, uint32_t depth, evs__buffer *out)
+{
+    const evs_window_options *w = &n->window;
+    evs__buffer_printf(out, ": %s by (%s)\n", n->text2, n->text);
+    indent(out, depth + 1);
+    duration(out, "tumbling ", w->size_ms);
+    if (w->offset_ms)
+        duration(out, ", offset ", w->offset_ms);
+    duration(out, ", grace ", w->grace_ms);
+    evs__buffer_printf(out, ", emit %s, %s time\n", w->emit == EVS_EMIT_FINAL ? "final" : "changes",
+                       w->time == EVS_TIME_PROCESSING ? "processing" : "event");
+    indent(out, depth + 1);
+    if (evs__plan_is_co_partitioned(n))
+        evs__buffer_text(out, "in place: the source is partitioned by this key\n");
+    else
+        evs__buffer_printf(out, "exchange: %lld shards by key\n",
+                           (long long)evs_config_int(n->plan->config, "exchange.partitions"));
+    if (!evs__node_late(n)) {
+        indent(out, depth + 1);
+        evs__buffer_text(out, "late rows: dead letters\n");
+    }
+}
+
+static void explain_node(const evs__node *n, uint32_t depth, evs__buffer *out)
+{
+    indent(out, depth);
+    evs__buffer_printf(out, "%s", n->name);
+    if (n->connector_name) {
+        evs__buffer_printf(out, ": %s\n", n->connector_name);
+        explain_options(n->plan, n->config, depth + 1, out);
+    } else if (n->kind == EVS__NODE_WINDOW) {
+        explain_window(n, depth, out);
+    } else if (n->kind == EVS__NODE_EACH) {
+        evs__buffer_text(out, ": function of the host\n");
+    } else {
+        evs__buffer_printf(out, "%s%s\n", n->text ? ": " : "", n->text ? n->text : "");
+    }
+    if (n->kind == EVS__NODE_SINK || n->kind == EVS__NODE_EACH || n->kind == EVS__NODE_DEAD_LETTERS)
+        explain_guarantee(n, depth + 1, out);
+    else if (n->kind != EVS__NODE_FILTER)
+        explain_type(n->type, depth + 1, out);
+    for (uint32_t i = 0; i < n->output_count; i++)
+        explain_node(n->outputs[i], depth + 1, out);
+}
+
+evs_status evs__plan_explain(evs__plan *plan, evs__buffer *out, evs_error **reterr)
+{
+    evs_status status = evs__plan_check(plan, reterr);
+    if (status)
+        return status;
+    evs__buffer_printf(out, "pipeline \"%s\"\n", plan->name);
+    if (*plan->fingerprint)
+        evs__buffer_printf(out, "  fingerprint: %s\n", plan->fingerprint);
+    explain_options(plan, plan->config, 1, out);
+    if (evs__plan_has_window(plan) && !evs_config_string(plan->config, "state.dir"))
+        evs__buffer_text(out, "  warning: no state.dir: open windows are lost with the process\n");
+    for (uint32_t i = 0; i < plan->node_count; i++) {
+        if (!plan->nodes[i]->input)
+            explain_node(plan->nodes[i], 0, out);
+    }
+    if (!plan->dead_letters)
+        evs__buffer_text(out, "dead letters: counted and logged\n");
+    if (out->status)
+        return evs__fail(plan->ctx, reterr, out->status, "explain: %s",
+                         evs_status_text(out->status));
+    return EVS_OK;
+}
