@@ -499,9 +499,10 @@ evs__int128 evs__pow10_128(int32_t n)
     return v;
 }
 
-/* digits of d as an integer of `scale`; false when it does not fit `precision` digits exactly */
-static bool
-unscaled_of_text(const struct decimal_text *d, int32_t precision, int32_t scale, evs__int128 *ret)
+/* digits of d as an integer of `scale`; false when it does not fit `precision` digits, or, unless
+ * it may be rounded, when digits behind `scale` are lost */
+static bool unscaled_of_text(
+    const struct decimal_text *d, int32_t precision, int32_t scale, bool rounds, evs__int128 *ret)
 {
     /* exponent of the last digit; what lies below 10^-scale must be zeros */
     int64_t exponent = d->exponent - (d->count > 19 ? d->count - 19 : 0);
@@ -520,11 +521,15 @@ unscaled_of_text(const struct decimal_text *d, int32_t precision, int32_t scale,
             continue;
         if (seen++ < keep)
             v = v * 10 + (*p - '0');
-        else if (*p != '0')
+        else if (!rounds && *p != '0')
             return false;
+        else if (rounds && seen == keep + 1 && *p >= '5')
+            v++;
     }
     if (keep > seen)
         v *= evs__pow10_128((int32_t)(keep - seen));
+    if (v >= evs__pow10_128(precision))
+        return false;
     *ret = d->negative ? -v : v;
     return true;
 }
@@ -536,7 +541,31 @@ evs__parse_decimal(const char *text, size_t len, int32_t precision, int32_t scal
 
     if (!scan_number(text, len, true, &d))
         return EVS_ERR_DECODE;
-    return unscaled_of_text(&d, precision, scale, ret) ? EVS_OK : EVS_ERR_OVERFLOW;
+    return unscaled_of_text(&d, precision, scale, false, ret) ? EVS_OK : EVS_ERR_OVERFLOW;
+}
+
+evs_status evs__parse_decimal_rounded(
+    const char *text, size_t len, int32_t precision, int32_t scale, evs__int128 *ret)
+{
+    struct decimal_text d;
+
+    if (!scan_number(text, len, true, &d))
+        return EVS_ERR_DECODE;
+    return unscaled_of_text(&d, precision, scale, true, ret) ? EVS_OK : EVS_ERR_OVERFLOW;
+}
+
+evs_status evs__parse_double_lenient(const char *text, size_t len, double *ret)
+{
+    struct decimal_text d;
+    double v;
+
+    if (!scan_number(text, len, true, &d))
+        return EVS_ERR_DECODE;
+    v = double_of_text(&d);
+    if (isinf(v))
+        return EVS_ERR_OVERFLOW;
+    *ret = d.negative ? -v : v;
+    return EVS_OK;
 }
 
 size_t evs__format_decimal(evs__int128 value, int32_t scale, char *out)

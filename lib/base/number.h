@@ -16,9 +16,14 @@ evs_status evs__parse_int(const char *text, size_t len, int64_t *ret);
 /* JSON number grammar (also leading '+' is refused); correctly rounded; overflow to infinity is
  * EVS_ERR_OVERFLOW */
 evs_status evs__parse_double(const char *text, size_t len, double *ret);
+/* as above, but also "007", ".5" and "5.", as SQL's casts take them */
+evs_status evs__parse_double_lenient(const char *text, size_t len, double *ret);
 /* "19.90" with at most `precision` digits and `scale` after the point (fewer are padded, more are
  * EVS_ERR_OVERFLOW unless zero); exponent, "007", ".5" and "5." allowed */
 evs_status evs__parse_decimal(
+    const char *text, size_t len, int32_t precision, int32_t scale, evs__int128 *ret);
+/* the same, but digits behind `scale` are rounded half away from zero */
+evs_status evs__parse_decimal_rounded(
     const char *text, size_t len, int32_t precision, int32_t scale, evs__int128 *ret);
 /* both write at most the given bytes, no NUL, and return the length */
 #define EVS__INT_TEXT_MAX 20

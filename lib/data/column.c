@@ -213,7 +213,7 @@ evs_status evs__column_reserve_bytes_slow(evs__column *c, size_t extra)
 
 /* ---- NULLs ---- */
 
-static evs_status need_validity(evs__column *c)
+evs_status evs__column_need_validity(evs__column *c)
 {
     size_t bytes = bit_bytes(c->capacity);
 
@@ -233,7 +233,7 @@ static evs_status need_validity(evs__column *c)
 
 evs_status evs__column_set_null(evs__column *c, uint32_t row)
 {
-    evs_status status = need_validity(c);
+    evs_status status = evs__column_need_validity(c);
     if (!status)
         evs__bit_clear(c->validity, row);
     return status;
@@ -283,7 +283,7 @@ evs_status evs__column_append_null(evs__column *c)
     evs_status status = evs__column_reserve(c, c->length + 1);
 
     if (!status)
-        status = need_validity(c);
+        status = evs__column_need_validity(c);
     if (c->type->id == EVS_TYPE_STRUCT) {
         for (uint32_t i = 0; i < c->child_count && !status; i++)
             status = evs__column_append_null(c->children[i]);

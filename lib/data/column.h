@@ -174,6 +174,8 @@ evs_status evs__column_append_str(evs__column *c,
  * its value */
 void evs__column_end_list(evs__column *c);
 void evs__column_end_struct(evs__column *c);
+/* make `validity`, all 1, if there is none: for builders that write its bits by themselves */
+evs_status evs__column_need_validity(evs__column *c);
 /* mark the last appended row NULL / row `i` NULL (its value must be zero already) */
 evs_status evs__column_set_null(evs__column *c, uint32_t row);
 
