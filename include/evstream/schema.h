@@ -72,6 +72,15 @@ EVS_API evs_schema *evs_schema_unref(evs_schema *schema);
 EVS_API evs_format evs_schema_format(const evs_schema *schema);
 /** The STRUCT type of its rows, *borrowed until* the schema is released. @threads any @since 0.1 */
 EVS_API const evs_type *evs_schema_type(const evs_schema *schema);
+/**
+ * Whether events of both are the same bytes: the same columns, and for Avro the same form on the
+ * wire (names, order of fields and branches, logical types). Defaults, aliases and docs do not
+ * count.
+ *
+ * @threads any
+ * @since 0.1
+ */
+EVS_API bool evs_schema_equal(const evs_schema *a, const evs_schema *b);
 /** Index of a top-level field, or -1. @threads any @since 0.1 */
 EVS_API int32_t evs_schema_field(const evs_schema *schema, const char *name);
 /** The text it was parsed from, *borrowed until* the schema is released. @threads any @since 0.1 */
