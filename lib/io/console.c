@@ -34,7 +34,7 @@ typedef struct console_sink {
     evs_context *ctx;
     evs_schema *schema;
     int fd;
-    bool live;
+    bool live, may_wait;
     int columns, keys, width_max;
     int *fields;
     int *widths;
@@ -93,7 +93,7 @@ static bool put(console_sink *s, const char *data, size_t len)
 static evs_status write_out(console_sink *s, int64_t wait_ms, evs_error **reterr)
 {
     size_t done = 0;
-    int code = evs__os_write(s->fd, s->out, s->out_len, wait_ms, &done);
+    int code = evs__os_write(s->fd, s->may_wait, s->out, s->out_len, wait_ms, &done);
 
     if (done)
         memmove(s->out, s->out + done, s->out_len - done);
@@ -398,6 +398,7 @@ static evs_status sink_open(evs_context *context,
     s->ctx = context;
     s->schema = evs_schema_ref(schema);
     s->fd = strcmp(evs_config_string(config, "to"), "stderr") == 0 ? STDERR_FILENO : STDOUT_FILENO;
+    s->may_wait = evs__os_may_wait(s->fd);
     s->keys = identity->key_count;
     s->live =
         s->keys && (strcmp(live, "true") == 0 || (strcmp(live, "auto") == 0 && isatty(s->fd)));

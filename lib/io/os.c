@@ -2,9 +2,10 @@
  * io/os.c: errno as an error, bytes to a descriptor, the clock; see os.h.
  */
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,22 +24,31 @@ evs__os_fail(evs_context *ctx, evs_error **reterr, const char *path, const char 
     return status;
 }
 
-int evs__os_write(int fd, const char *data, size_t len, int64_t wait_ms, size_t *ret_done)
+bool evs__os_may_wait(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) != 0 || !S_ISREG(st.st_mode);
+}
+
+int evs__os_write(
+    int fd, bool may_wait, const char *data, size_t len, int64_t wait_ms, size_t *ret_done)
 {
     struct pollfd p = {fd, POLLOUT, 0};
     *ret_done = 0;
     while (*ret_done < len) {
-        ssize_t n = write(fd, data + *ret_done, len - *ret_done);
-        if (n >= 0) {
-            *ret_done += (size_t)n;
-            continue;
+        size_t size = len - *ret_done;
+        ssize_t n;
+        if (may_wait) {
+            /* a pipe that is ready takes this much without waiting */
+            size = size < PIPE_BUF ? size : PIPE_BUF;
+            if (poll(&p, 1, wait_ms > INT32_MAX ? -1 : (int)wait_ms) == 0)
+                return EAGAIN;
         }
-        if (errno == EINTR)
-            continue;
-        if (errno != EAGAIN)
+        n = write(fd, data + *ret_done, size);
+        if (n >= 0)
+            *ret_done += (size_t)n;
+        else if (errno != EINTR && !(errno == EAGAIN && may_wait && wait_ms))
             return errno;
-        if (poll(&p, 1, wait_ms > INT32_MAX ? -1 : (int)wait_ms) == 0)
-            return EAGAIN;
     }
     return 0;
 }

@@ -13,11 +13,15 @@
  */
 evs_status
 evs__os_fail(evs_context *ctx, evs_error **reterr, const char *path, const char *what, int code);
+/* whether writing to it may wait for somebody (pipe, terminal, socket) */
+bool evs__os_may_wait(int fd);
 /*
- * Write until all is written; waits for a slow pipe up to `wait_ms` without progress (EAGAIN then).
- * Returns 0 or errno; *ret_done counts what went out, also on failure.
+ * Write until all is written; waits for a slow reader up to `wait_ms` without progress (EAGAIN
+ * then), also when the descriptor is a blocking one. Returns 0 or errno; *ret_done counts what went
+ * out, also on failure.
  */
-int evs__os_write(int fd, const char *data, size_t len, int64_t wait_ms, size_t *ret_done);
+int evs__os_write(
+    int fd, bool may_wait, const char *data, size_t len, int64_t wait_ms, size_t *ret_done);
 int64_t evs__os_clock_ms(void);
 
 #endif
