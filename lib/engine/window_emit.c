@@ -1,0 +1,300 @@
+/*
+ * engine/window_emit.c: groups to result batches, refused rows to late batches.
+ *
+ * Results are made when somebody takes them, a batch at a time, straight from the state: a closed
+ * slice stays in the closed queue until its last group has been given out, so closing needs no
+ * memory and a failure to allocate a batch loses nothing.
+ *
+ *   pick     up to EVS_BATCH_ROWS_MAX groups: closed slices in order of end, then (flush) changed
+ *            groups of open slices in order of start; within a slice in order of first sight
+ *   make     keys, window_start, window_end, aggregates as columns
+ *   given    cursors move on, flags are cleared, slices that are done are freed
+ *
+ * emit=final: all groups of a closed slice, once. emit=changes: groups with the dirty flag, an
+ * insert the first time, then updates; a slice that closes with changes gives them out as it
+ * closes.
+ */
+#include "engine/window.h"
+
+/* ---- pick ---- */
+
+static evs_status result_scratch(evs__window_op *w)
+{
+    evs__result_scratch *r = &w->result;
+    evs_context *ctx = w->base.ctx;
+
+    if (r->runs)
+        return EVS_OK;
+    if (!r->picks)
+        r->picks = evs__calloc(ctx, EVS_BATCH_ROWS_MAX, sizeof(*r->picks));
+    if (!r->ids)
+        r->ids = evs__calloc(ctx, EVS_BATCH_ROWS_MAX, sizeof(*r->ids));
+    if (r->picks && r->ids)
+        r->runs = evs__calloc(ctx, EVS_BATCH_ROWS_MAX, sizeof(*r->runs));
+    return r->runs ? EVS_OK : EVS_ERR_NOMEM;
+}
+
+/* groups from slice->done on, as many as there is room for */
+static void pick_slice(evs__result_scratch *r, evs__slice *slice)
+{
+    evs__result_run run = {slice, r->pick_count, 0, slice->done};
+    uint32_t group = slice->done;
+
+    for (; group < slice->count && r->pick_count < EVS_BATCH_ROWS_MAX; group++) {
+        if (slice->flags && !(slice->flags[group] & EVS__GROUP_DIRTY))
+            continue;
+        r->ids[r->pick_count] = slice->order[group];
+        r->picks[r->pick_count++] = group;
+    }
+    run.n = r->pick_count - run.from;
+    run.done_after = group;
+    if (run.n)
+        r->runs[r->run_count++] = run;
+}
+
+static bool nothing_left(const evs__slice *slice)
+{
+    return slice->flags ? slice->dirty == 0 : slice->done == slice->count;
+}
+
+static void pick_closed(evs__window_op *w)
+{
+    evs__result_scratch *r = &w->result;
+
+    while (w->state->closed && nothing_left(w->state->closed))
+        evs__state_release(w->state);
+    for (evs__slice *slice = w->state->closed; slice && r->pick_count < EVS_BATCH_ROWS_MAX;
+         slice = slice->next)
+        pick_slice(r, slice);
+}
+
+static evs_status pick_changed(evs__window_op *w)
+{
+    evs__result_scratch *r = &w->result;
+    evs__heap_item item;
+    evs_status status = EVS_OK;
+
+    if (r->pick_count == EVS_BATCH_ROWS_MAX)
+        return EVS_OK;
+    for (size_t i = 0; i < w->state->order.count && !status; i++) {
+        evs__slice *slice = w->state->order.items[i].value;
+        if (slice->dirty)
+            status = evs__heap_push(&r->dirty, slice->start, slice);
+    }
+    while (evs__heap_pop(&r->dirty, &item)) {
+        if (!status && r->pick_count < EVS_BATCH_ROWS_MAX)
+            pick_slice(r, item.value);
+    }
+    return status;
+}
+
+/* ---- make ---- */
+
+static evs_status append_window(const evs__window_op *w, const evs__result_run *run, evs_batch *b)
+{
+    evs__column *start = b->columns[w->key_count], *end = b->columns[w->key_count + 1];
+
+    for (uint32_t i = 0; i < run->n; i++) {
+        evs__column_append_i64(start, run->slice->start);
+        evs__column_append_i64(end, run->slice->end);
+        b->times[run->from + i] = evs__time_sub(run->slice->end, 1);
+    }
+    for (uint32_t i = 0; i < run->n && run->slice->flags; i++) {
+        uint8_t flags = run->slice->flags[w->result.picks[run->from + i]];
+        b->kinds[run->from + i] = flags & EVS__GROUP_EMITTED ? EVS_ROW_UPDATE : EVS_ROW_INSERT;
+    }
+    return EVS_OK;
+}
+
+static evs_status append_run(evs__window_op *w, const evs__result_run *run, evs_batch *b)
+{
+    evs_status status = append_window(w, run, b);
+
+    for (uint32_t i = 0; i < w->aggregates.count && !status; i++) {
+        const evs__aggregate *a = &w->aggregates.items[i];
+        evs__agg_groups groups = evs__agg_view(w->state, run->slice, &w->aggregates, i);
+        groups.index = w->result.picks + run->from;
+        groups.n = run->n;
+        status = a->fn->result(a, &groups, b->columns[w->key_count + 2 + i]);
+    }
+    return status;
+}
+
+static evs_status make_batch(evs__window_op *w, evs_batch **ret)
+{
+    const evs__result_scratch *r = &w->result;
+    evs_batch *b = NULL;
+    evs_status status =
+        evs__batch_new(w->base.ctx, w->base.out_type, EVS_LAYOUT_OWNED, r->pick_count, &b);
+
+    if (!status)
+        status = evs__batch_need_times(b);
+    if (!status && w->state->flagged)
+        status = evs__batch_need_kinds(b);
+    if (!status)
+        status = evs__key_columns(w->key_form, &w->state->keys, r->ids, r->pick_count, b->columns,
+                                  w->key_count);
+    for (uint32_t i = 0; i < r->run_count && !status; i++)
+        status = append_run(w, &r->runs[i], b);
+    if (status) {
+        evs_batch_unref(b);
+        return status;
+    }
+    b->rows = b->count = r->pick_count;
+    *ret = b;
+    return EVS_OK;
+}
+
+evs_status evs__window_result(evs__window_op *w, bool changes, evs_batch **ret)
+{
+    evs__result_scratch *r = &w->result;
+    evs_status status;
+
+    if (!w->state->closed && !(changes && w->state->flagged && w->state->open_count))
+        return EVS_END;
+    status = result_scratch(w);
+    if (status)
+        return status;
+    r->pick_count = r->run_count = 0;
+    pick_closed(w);
+    if (changes && w->state->flagged)
+        status = pick_changed(w);
+    if (status)
+        return status;
+    return r->pick_count ? make_batch(w, ret) : EVS_END;
+}
+
+/* ---- given ---- */
+
+void evs__window_result_given(evs__window_op *w)
+{
+    evs__result_scratch *r = &w->result;
+
+    for (uint32_t i = 0; i < r->run_count; i++) {
+        const evs__result_run *run = &r->runs[i];
+        run->slice->done = run->done_after;
+        if (!run->slice->flags)
+            continue;
+        for (uint32_t j = 0; j < run->n; j++)
+            run->slice->flags[r->picks[run->from + j]] = EVS__GROUP_EMITTED;
+        run->slice->dirty -= run->n;
+    }
+    r->run_count = r->pick_count = 0;
+    while (w->state->closed && nothing_left(w->state->closed))
+        evs__state_release(w->state);
+}
+
+/* ---- late rows ---- */
+
+static evs_status late_columns(const evs__window_op *w,
+                               const evs__late_row *rows,
+                               uint32_t n,
+                               const int64_t *times,
+                               evs_batch *b)
+{
+    evs__column **c = b->columns + w->base.in_type->child_count;
+
+    for (uint32_t i = 0; i < n; i++) {
+        evs__column_append_i64(c[0], rows[i].start);
+        evs__column_append_i64(c[1], rows[i].end);
+        evs__column_append_i32(c[2], 1); /* refused; tumbling: a row has one window */
+        evs__column_append_i32(c[3], 0);
+        evs__column_append_i64(c[4], evs__time_sub(rows[i].watermark, times[i]));
+        evs__column_append_i64(c[5], rows[i].watermark);
+    }
+    return EVS_OK;
+}
+
+evs_status evs__window_late_batch(const evs__window_op *w,
+                                  const evs_batch *in,
+                                  const evs__late_row *rows,
+                                  uint32_t n,
+                                  int64_t clock,
+                                  evs_batch **ret)
+{
+    evs_context *ctx = w->base.ctx;
+    uint32_t *sel = evs__realloc_array(ctx, NULL, n, sizeof(*sel));
+    evs_batch *b = NULL;
+    evs_status status = EVS_ERR_NOMEM;
+
+    if (!sel)
+        return status;
+    for (uint32_t i = 0; i < n; i++)
+        sel[i] = rows[i].row;
+    status = evs__batch_new(ctx, w->base.late_type, EVS_LAYOUT_OWNED, n, &b);
+    if (!status)
+        status = evs__batch_need_times(b);
+    if (!status && in->kinds)
+        status = evs__batch_need_kinds(b);
+    for (uint32_t i = 0; i < in->column_count && !status; i++)
+        status = evs__column_gather(b->columns[i], in->columns[i], sel, n);
+    if (status)
+        goto out;
+    for (uint32_t i = 0; i < n; i++) {
+        b->times[i] = w->opt.time == EVS_TIME_PROCESSING ? clock : in->times[sel[i]];
+        if (b->kinds)
+            b->kinds[i] = in->kinds[sel[i]];
+    }
+    status = late_columns(w, rows, n, b->times, b);
+    b->rows = b->count = n;
+out:
+    evs__free(ctx, sel);
+    if (status)
+        evs_batch_unref(b);
+    else
+        *ret = b;
+    return status;
+}
+
+evs_batch *evs__window_late(evs__window_op *w)
+{
+    evs__late_node *node = w->late;
+    evs_batch *batch;
+
+    if (!node)
+        return NULL;
+    batch = node->batch;
+    w->late = node->next;
+    if (!w->late)
+        w->late_tail = &w->late;
+    evs__account_give(&w->state->account, node->bytes);
+    evs__free(w->base.ctx, node);
+    return batch;
+}
+
+/* ---- drain ---- */
+
+static evs_status drain_late(evs__window_op *w, const evs__out *out, evs_error **reterr)
+{
+    evs_status status = EVS_OK;
+
+    while (w->late && !status) {
+        status = out->emit(out->user, EVS__PORT_LATE, w->late->batch, reterr);
+        if (!status)
+            evs_batch_unref(evs__window_late(w));
+    }
+    return status;
+}
+
+evs_status
+evs__window_drain(evs__window_op *w, bool changes, const evs__out *out, evs_error **reterr)
+{
+    evs_status status;
+
+    if (!out || !out->emit)
+        return EVS_OK;
+    status = drain_late(w, out, reterr);
+    while (!status) {
+        evs_batch *batch = NULL;
+        status = evs__window_result(w, changes, &batch);
+        if (status == EVS_END)
+            return EVS_OK;
+        if (status)
+            return evs__window_fail(w, status, reterr);
+        status = out->emit(out->user, EVS__PORT_MAIN, batch, reterr);
+        evs_batch_unref(batch);
+        if (!status)
+            evs__window_result_given(w);
+    }
+    return status;
+}

@@ -1,0 +1,91 @@
+/*
+ * engine/window_explain.c: why a window is open: facts, one a line, for people.
+ */
+#include "base/time.h"
+#include "engine/window.h"
+
+static void put_time(evs__buffer *out, int64_t ms)
+{
+    char text[EVS__TIME_TEXT_MAX];
+    if (ms == EVS_TIME_NONE)
+        evs__buffer_text(out, "none yet");
+    else if (ms == INT64_MAX)
+        evs__buffer_text(out, "the end of time");
+    else
+        evs__buffer_append(out, text, evs__time_format(ms, text));
+}
+
+static void put_fact(evs__buffer *out, const char *name, int64_t ms)
+{
+    evs__buffer_text(out, name);
+    put_time(out, ms);
+    evs__buffer_byte(out, '\n');
+}
+
+static void put_missing(const evs__window_op *w, int64_t close_at, evs__buffer *out)
+{
+    char text[EVS__TIME_TEXT_MAX];
+    int64_t now = evs__window_now(w);
+
+    evs__buffer_text(out, "closes when the watermark reaches ");
+    put_time(out, close_at);
+    evs__buffer_text(out, " (its end and a grace of ");
+    evs__buffer_append(out, text, evs__duration_format(w->opt.grace_ms, text));
+    evs__buffer_text(out, ")");
+    if (now != EVS_TIME_NONE) {
+        evs__buffer_text(out, ", ");
+        evs__buffer_append(out, text, evs__duration_format(evs__time_sub(close_at, now), text));
+        evs__buffer_text(out, " from now");
+    }
+    evs__buffer_byte(out, '\n');
+}
+
+/* slots that stand where the task stands */
+static void put_holders(const evs__window_op *w, evs__buffer *out)
+{
+    int64_t low = INT64_MAX;
+    uint32_t idle = 0;
+
+    for (uint32_t i = 0; i < w->time.count; i++) {
+        const evs__merge_slot *slot = &w->time.slots[i];
+        idle += slot->idle;
+        if (!slot->idle && slot->watermark < low)
+            low = slot->watermark;
+    }
+    for (uint32_t i = 0; i < w->time.count; i++) {
+        const evs__merge_slot *slot = &w->time.slots[i];
+        if (w->time.rule == EVS_TIME_STREAM || slot->idle || slot->watermark != low)
+            continue;
+        evs__buffer_printf(out, "held by slot %u at ", i);
+        put_time(out, slot->watermark);
+        evs__buffer_byte(out, '\n');
+    }
+    if (idle)
+        evs__buffer_printf(out, "idle slots, which hold nobody: %u of %u\n", idle, w->time.count);
+}
+
+evs_status evs__window_op_explain(const evs__operator *op, int64_t window_start, evs__buffer *out)
+{
+    const evs__window_op *w = evs__window_of(op);
+    const evs__slice *slice;
+    bool processing = w->opt.time == EVS_TIME_PROCESSING;
+    int64_t start, end;
+
+    evs__window_slice_of(&w->opt, window_start, &start, &end);
+    slice = evs__state_find(w->state, start);
+    put_fact(out, "window_start: ", start);
+    put_fact(out, "window_end: ", end);
+    put_fact(out, processing ? "clock: " : "watermark: ", evs__window_now(w));
+    if (evs__window_is_closed(&w->opt, end, evs__window_now(w))) {
+        evs__buffer_text(out, "closed: rows for it are late\n");
+        return out->status;
+    }
+    if (slice)
+        evs__buffer_printf(out, "open: %u keys\n", slice->count);
+    else
+        evs__buffer_text(out, "open: no rows yet\n");
+    put_missing(w, evs__time_add(end, w->opt.grace_ms), out);
+    if (!processing)
+        put_holders(w, out);
+    return out->status;
+}

@@ -1,0 +1,433 @@
+/*
+ * engine/window_new.c: texts and options to a window operator: everything that can be wrong with
+ * them is found here, before the first row.
+ *
+ * Result row: keys | window_start | window_end | aggregates. Late row: the input's fields and what
+ * is known about the refusal; a name that the input has already gets the prefix "late_", so that a
+ * window over another window's results works.
+ *
+ * The plan line is the identity of the state: what decides which rows go where and what is kept. It
+ * leaves out names and bounds, which may change between a snapshot and its restore.
+ */
+#include <stdio.h>
+
+#include "engine/window.h"
+
+void evs_window_options_init(evs_window_options *options)
+{
+    if (options)
+        *options = (evs_window_options)EVS_WINDOW_OPTIONS_INIT;
+}
+
+/* ---- options ---- */
+
+static evs_status check_options(evs_context *ctx, const evs_window_options *o, evs_error **reterr)
+{
+    const struct {
+        const char *name;
+        int64_t value, min, max;
+    } ranges[] = {
+        {"size_ms", o->size_ms, 1, INT64_MAX},
+        {"grace_ms", o->grace_ms, 0, INT64_MAX},
+        {"out_of_orderness_ms", o->out_of_orderness_ms, 0, INT64_MAX},
+        {"state_bytes_max", o->state_bytes_max, 1, INT64_MAX},
+        {"kind", o->kind, EVS_WINDOW_TUMBLING, EVS_WINDOW_TUMBLING},
+        {"emit", o->emit, EVS_EMIT_CHANGES, EVS_EMIT_FINAL},
+        {"time", o->time, EVS_TIME_EVENT, EVS_TIME_PROCESSING},
+        {"null_key", o->null_key, EVS_NULL_KEY_DEAD_LETTER, EVS_NULL_KEY_GROUP},
+    };
+
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        if (ranges[i].value >= ranges[i].min && ranges[i].value <= ranges[i].max)
+            continue;
+        if (ranges[i].max == INT64_MAX)
+            return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, ranges[i].name,
+                                "%s of a window is %lld, it must be %lld or more", ranges[i].name,
+                                (long long)ranges[i].value, (long long)ranges[i].min);
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, ranges[i].name,
+                            "%s of a window is %lld, it must be %lld to %lld", ranges[i].name,
+                            (long long)ranges[i].value, (long long)ranges[i].min,
+                            (long long)ranges[i].max);
+    }
+    return EVS_OK;
+}
+
+/* ---- keys ---- */
+
+static bool is_blank(const char *text)
+{
+    while (text && (*text == ' ' || *text == '\t' || *text == '\n' || *text == '\r'))
+        text++;
+    return !text || !*text;
+}
+
+/* alias or canonical text */
+static evs_status item_name(evs_context *ctx, const evs__ast_item *item, bool canonical, char **ret)
+{
+    evs__buffer text;
+
+    if (item->alias && !canonical) {
+        *ret = evs__strdup(ctx, item->alias);
+        return *ret ? EVS_OK : EVS_ERR_NOMEM;
+    }
+    evs__buffer_init(&text, ctx, 1 << 20);
+    evs__ast_print(item->expr, &text);
+    *ret = evs__buffer_cstr(&text) ? evs__strdup(ctx, text.data) : NULL;
+    evs__buffer_free(&text);
+    return *ret ? EVS_OK : EVS_ERR_NOMEM;
+}
+
+/* column of the result that a key makes; the type is a new reference */
+static evs_status
+key_field(evs__window_op *w, const evs__ast_item *item, uint32_t i, evs__field *ret)
+{
+    const evs_type *type = evs__expr_type(w->keys[i]);
+    bool refused = w->opt.null_key == EVS_NULL_KEY_DEAD_LETTER;
+    char *name = NULL;
+    evs_status status = item_name(w->base.ctx, item, false, &name);
+
+    ret->name = name;
+    if (status)
+        return status;
+    if (refused && evs_type_is_nullable(type))
+        w->key_may_be_null = true;
+    return evs__type_with_nullable(type, !refused && evs_type_is_nullable(type), &ret->type);
+}
+
+static evs_status
+bind_keys(evs__window_op *w, const evs__ast_list *list, evs__field *fields, evs_error **reterr)
+{
+    evs_context *ctx = w->base.ctx;
+    size_t count = list ? list->count : 0;
+
+    w->keys = evs__calloc(ctx, count, sizeof(*w->keys));
+    w->key_types = evs__calloc(ctx, count, sizeof(*w->key_types));
+    if (!w->keys || !w->key_types)
+        return evs__nomem(reterr);
+    for (size_t i = 0; i < count; i++) {
+        evs_status status =
+            evs__expr_compile(ctx, list, list->items[i].expr, w->base.in_type, &w->keys[i], reterr);
+        if (status)
+            return status;
+        w->key_count++;
+        if (key_field(w, &list->items[i], (uint32_t)i, &fields[i]))
+            return evs__nomem(reterr);
+    }
+    return EVS_OK;
+}
+
+/* ---- types ---- */
+
+static void free_fields(evs_context *ctx, evs__field *fields, uint32_t count)
+{
+    for (uint32_t i = 0; fields && i < count; i++) {
+        evs__free(ctx, (void *)fields[i].name);
+        evs_type_unref(fields[i].type);
+    }
+    evs__free(ctx, fields);
+}
+
+static evs_status simple_field(evs_context *ctx, const char *name, evs_type_id id, evs__field *ret)
+{
+    ret->name = evs__strdup(ctx, name);
+    return ret->name ? evs__type_simple(ctx, id, false, &ret->type) : EVS_ERR_NOMEM;
+}
+
+static evs_status
+check_names(evs_context *ctx, const evs__field *fields, uint32_t count, evs_error **reterr)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t j = 0; j < i; j++) {
+            if (strcmp(fields[i].name, fields[j].name) == 0)
+                return evs__fail(ctx, reterr, EVS_ERR_EXPRESSION,
+                                 "two columns of the result are named \"%s\": give one an alias",
+                                 fields[i].name);
+        }
+    }
+    return EVS_OK;
+}
+
+/* fields[0..key_count) are there */
+static evs_status
+result_type(evs__window_op *w, evs__field *fields, uint32_t count, evs_error **reterr)
+{
+    evs_context *ctx = w->base.ctx;
+    evs__field *rest = fields + w->key_count;
+    evs_status status = simple_field(ctx, "window_start", EVS_TYPE_TIMESTAMP, &rest[0]);
+
+    if (!status)
+        status = simple_field(ctx, "window_end", EVS_TYPE_TIMESTAMP, &rest[1]);
+    for (uint32_t i = 0; i < w->aggregates.count && !status; i++) {
+        rest[2 + i].name = evs__strdup(ctx, w->aggregates.items[i].name);
+        rest[2 + i].type = evs_type_ref(w->aggregates.items[i].type);
+        if (!rest[2 + i].name)
+            status = EVS_ERR_NOMEM;
+    }
+    if (status)
+        return evs__nomem(reterr);
+    status = check_names(ctx, fields, count, reterr);
+    if (status)
+        return status;
+    if (evs__type_struct(ctx, fields, count, false, &w->base.out_type))
+        return evs__nomem(reterr);
+    for (uint32_t i = 0; i < w->key_count; i++)
+        w->key_types[i] = w->base.out_type->children[i].type;
+    w->key_form = evs__key_form_of(w->key_types, w->key_count);
+    return EVS_OK;
+}
+
+/* "late_late_..." until the input has no such field */
+static evs_status late_field(evs__window_op *w, const char *name, evs_type_id id, evs__field *ret)
+{
+    char text[256];
+    size_t len = strlen(name);
+
+    memcpy(text, name, len + 1);
+    while (evs_type_field_index(w->base.in_type, text, len) >= 0 && len + 6 < sizeof(text)) {
+        memmove(text + 5, text, len + 1);
+        memcpy(text, "late_", 5);
+        len += 5;
+    }
+    return simple_field(w->base.ctx, text, id, ret);
+}
+
+static evs_status late_type(evs__window_op *w)
+{
+    static const struct {
+        const char *name;
+        evs_type_id id;
+    } added[EVS__LATE_COLUMNS] = {
+        {"window_start", EVS_TYPE_TIMESTAMP}, {"window_end", EVS_TYPE_TIMESTAMP},
+        {"windows_refused", EVS_TYPE_INT},    {"windows_accepted", EVS_TYPE_INT},
+        {"lateness_ms", EVS_TYPE_BIGINT},     {"watermark", EVS_TYPE_TIMESTAMP},
+    };
+    evs_context *ctx = w->base.ctx;
+    const evs_type *in = w->base.in_type;
+    uint32_t count = in->child_count + EVS__LATE_COLUMNS;
+    evs__field *fields = evs__calloc(ctx, count, sizeof(*fields));
+    evs_status status = fields ? EVS_OK : EVS_ERR_NOMEM;
+
+    for (uint32_t i = 0; i < in->child_count && !status; i++) {
+        fields[i].name = evs__strdup(ctx, in->children[i].name);
+        fields[i].type = evs_type_ref(in->children[i].type);
+        if (!fields[i].name)
+            status = EVS_ERR_NOMEM;
+    }
+    for (uint32_t i = 0; i < EVS__LATE_COLUMNS && !status; i++)
+        status = late_field(w, added[i].name, added[i].id, &fields[in->child_count + i]);
+    if (!status)
+        status = evs__type_struct(ctx, fields, count, false, &w->base.late_type);
+    free_fields(ctx, fields, count);
+    return status;
+}
+
+/* ---- plan line ---- */
+
+static evs_status plan_line(evs__window_op *w, const evs__ast_list *keys, int32_t rule)
+{
+    const evs_window_options *o = &w->opt;
+    evs_context *ctx = w->base.ctx;
+    evs__buffer text;
+    evs_status status = EVS_OK;
+
+    evs__buffer_init(&text, ctx, SIZE_MAX);
+    evs__buffer_printf(&text,
+                       "tumbling size=%lld offset=%lld grace=%lld emit=%s time=%s rule=%s "
+                       "null_key=%s keys=[",
+                       (long long)o->size_ms, (long long)o->offset_ms, (long long)o->grace_ms,
+                       o->emit == EVS_EMIT_FINAL ? "final" : "changes",
+                       o->time == EVS_TIME_EVENT ? "event" : "processing",
+                       rule == EVS_TIME_STREAM ? "stream" : "watermark",
+                       o->null_key == EVS_NULL_KEY_GROUP ? "group" : "dead_letter");
+    for (uint32_t i = 0; i < w->key_count && !status; i++) {
+        char *key = NULL;
+        status = item_name(ctx, &keys->items[i], true, &key);
+        evs__buffer_text(&text, i ? ", " : "");
+        evs__buffer_text(&text, key ? key : "");
+        evs__free(ctx, key);
+    }
+    evs__buffer_text(&text, "] aggregates=[");
+    for (uint32_t i = 0; i < w->aggregates.count; i++) {
+        evs__buffer_text(&text, i ? ", " : "");
+        evs__buffer_text(&text, w->aggregates.items[i].text);
+    }
+    evs__buffer_text(&text, "] rows=");
+    evs__buffer_text(&text, evs_type_print(w->base.in_type));
+    if (!status && evs__buffer_cstr(&text))
+        w->plan = evs__strdup(ctx, text.data);
+    evs__buffer_free(&text);
+    return w->plan ? EVS_OK : EVS_ERR_NOMEM;
+}
+
+/* ---- the operator ---- */
+
+static evs_status
+parse_keys(evs__window_op *w, const char *keys, evs__ast_list **ret, evs_error **reterr)
+{
+    evs_status status;
+
+    if (is_blank(keys))
+        return EVS_OK;
+    status = evs__ast_parse(w->base.ctx, keys, true, ret, reterr);
+    if (status)
+        evs_error_prefix(w->base.ctx, reterr, "window keys: ");
+    return status;
+}
+
+static evs_status
+bind(evs__window_op *w, const char *keys, const char *aggregates, int32_t rule, evs_error **reterr)
+{
+    evs_context *ctx = w->base.ctx;
+    evs__ast_list *list = NULL;
+    evs__field *fields = NULL;
+    uint32_t count = 0;
+    evs_status status = evs__aggregates_parse(ctx, aggregates ? aggregates : "", w->base.in_type,
+                                              &w->aggregates, reterr);
+
+    if (status)
+        evs_error_prefix(ctx, reterr, "window aggregates: ");
+    else
+        status = parse_keys(w, keys, &list, reterr);
+    if (status)
+        goto out;
+    count = (list ? (uint32_t)list->count : 0) + 2 + w->aggregates.count;
+    fields = evs__calloc(ctx, count, sizeof(*fields));
+    if (!fields) {
+        status = evs__nomem(reterr);
+        goto out;
+    }
+    status = bind_keys(w, list, fields, reterr);
+    if (status) {
+        evs_error_prefix(ctx, reterr, "window keys: ");
+        goto out;
+    }
+    status = result_type(w, fields, count, reterr);
+    if (!status && (late_type(w) || plan_line(w, list, rule)))
+        status = evs__nomem(reterr);
+out:
+    evs__ast_free(list);
+    free_fields(ctx, fields, count);
+    return status;
+}
+
+evs_status evs__window_op_new(evs_context *ctx,
+                              const evs_type *in,
+                              const char *keys,
+                              const char *aggregates,
+                              const evs_window_options *options,
+                              uint32_t slots,
+                              int32_t rule,
+                              evs__operator **ret,
+                              evs_error **reterr)
+{
+    evs_window_options opt = EVS_WINDOW_OPTIONS_INIT;
+    evs__window_op *w;
+    evs_status status;
+
+    if (!options || evs__options_copy(&opt, sizeof(opt), options))
+        return evs__fail(ctx, reterr, EVS_ERR_INVALID,
+                         "evs_window_options has a struct_size this library does not know");
+    status = check_options(ctx, &opt, reterr);
+    if (status)
+        return status;
+    w = evs__calloc(ctx, 1, sizeof(*w));
+    if (!w)
+        return evs__nomem(reterr);
+    w->base = (evs__operator){.fn = &evs__window_functions, .ctx = evs__context_hold(ctx)};
+    w->base.in_type = evs_type_ref(in);
+    w->opt = opt;
+    w->clock = EVS_TIME_NONE;
+    w->late_tail = &w->late;
+    evs__heap_init(&w->result.dirty, ctx, SIZE_MAX);
+    evs__buffer_init(&w->key_bytes, ctx, INT32_MAX);
+    status = bind(w, keys, aggregates, rule, reterr);
+    if (!status && evs__merge_time_init(&w->time, ctx, slots, rule))
+        status = evs__nomem(reterr);
+    if (!status && !(w->state = evs__window_new_state(w)))
+        status = evs__nomem(reterr);
+    if (status) {
+        w->base.fn->free(&w->base);
+        return status;
+    }
+    *ret = &w->base;
+    return EVS_OK;
+}
+
+uint32_t evs__window_op_key_count(const evs__operator *op)
+{
+    return evs__window_of(op)->key_count;
+}
+
+/* ---- key hashes for the exchange ---- */
+
+struct evs__key_hasher {
+    evs_context *ctx;
+    evs__expr **exprs;
+    uint32_t count;
+};
+
+void evs__key_hasher_free(evs__key_hasher *h)
+{
+    if (!h)
+        return;
+    for (uint32_t i = 0; h->exprs && i < h->count; i++)
+        evs__expr_free(h->exprs[i]);
+    evs__free(h->ctx, h->exprs);
+    evs__free(h->ctx, h);
+}
+
+evs_status evs__key_hasher_new(evs_context *ctx,
+                               const evs_type *in,
+                               const char *keys,
+                               evs__key_hasher **ret,
+                               evs_error **reterr)
+{
+    evs__key_hasher *h = evs__calloc(ctx, 1, sizeof(*h));
+    evs__ast_list *list = NULL;
+    evs_status status = EVS_OK;
+
+    if (!h)
+        return evs__nomem(reterr);
+    h->ctx = ctx;
+    if (!is_blank(keys))
+        status = evs__ast_parse(ctx, keys, true, &list, reterr);
+    if (!status) {
+        h->exprs = evs__calloc(ctx, list ? list->count : 0, sizeof(*h->exprs));
+        status = h->exprs ? EVS_OK : evs__nomem(reterr);
+    }
+    for (size_t i = 0; !status && list && i < list->count; i++) {
+        status = evs__expr_compile(ctx, list, list->items[i].expr, in, &h->exprs[i], reterr);
+        h->count++;
+    }
+    evs__ast_free(list);
+    if (status) {
+        evs__key_hasher_free(h);
+        return status;
+    }
+    *ret = h;
+    return EVS_OK;
+}
+
+/* rows whose key cannot be evaluated hash as NULL; the window that gets them says why */
+static void ignore_failed(void *user_data, uint32_t row, evs_status status, const char *message)
+{
+    (void)user_data;
+    (void)row;
+    (void)status;
+    (void)message;
+}
+
+evs_status
+evs__key_hasher_run(evs__key_hasher *h, const evs_batch *in, uint64_t *hashes, evs_error **reterr)
+{
+    memset(hashes, 0, in->count * sizeof(*hashes));
+    for (uint32_t i = 0; i < h->count; i++) {
+        evs__column *column = NULL;
+        evs_status status = evs__expr_eval(h->exprs[i], in, ignore_failed, NULL, &column, reterr);
+        if (status)
+            return status;
+        evs__column_hash(column, in->sel, in->count, hashes);
+        evs__column_unref(column);
+    }
+    return EVS_OK;
+}
