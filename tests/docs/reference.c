@@ -16,7 +16,9 @@
 #include "base/buffer.h"
 #include "codec/codec.h"
 #include "evstream/connector.h"
+#include "expr/functions.h"
 #include "io/connectors.h"
+#include "runtime/metrics.h"
 
 #define PAGE_MAX (1 << 20)
 #define MODULES_MAX 16
@@ -33,8 +35,8 @@ static const struct {
 };
 
 static const evs_connector *const connectors[] = {
-    &evs__console_connector,
-    &evs__kafka_connector,
+    &evs__callback_connector, &evs__console_connector, &evs__file_connector,
+    &evs__kafka_connector,    &evs__memory_connector,
 };
 
 static const evs_connector *modules[MODULES_MAX];
@@ -166,6 +168,59 @@ static void print_configuration(evs__buffer *out)
         print_connector(out, modules[i], true);
 }
 
+/* ---- functions ---- */
+
+/* one row a usage: signatures of one usage stand together in the library's table */
+static bool same_usage(const evs__function *a, const evs__function *b)
+{
+    return strcmp(a->usage, b->usage) == 0;
+}
+
+static void print_function(evs__buffer *out, const evs__function *f, const evs__function *end)
+{
+    evs__buffer_printf(out, "| `%s` | ", f->usage);
+    for (const evs__function *other = f; other < end && same_usage(other, f); other++) {
+        evs__buffer_text(out, other == f ? "`" : ", `");
+        evs__function_signature(other, out);
+        evs__buffer_byte(out, '`');
+    }
+    evs__buffer_text(out, " | ");
+    print_cell(out, f->doc);
+    evs__buffer_text(out, " |\n");
+}
+
+static void print_functions(evs__buffer *out)
+{
+    static const char *const groups[][2] = {
+        {"number", "Numbers"},       {"text", "Text"},   {"time", "Time"}, {"choice", "Choice"},
+        {"nested", "Nested values"}, {"other", "Other"},
+    };
+    size_t count = 0;
+    const evs__function *all = evs__functions(&count);
+
+    evs__buffer_text(out, "# Functions\n\nOf expressions: filters, projections, keys of windows. "
+                          "Names are not case-sensitive. Unless its meaning says\notherwise, a "
+                          "function of NULL is NULL.\n");
+    for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
+        evs__buffer_printf(out, "\n## %s\n\n| use | types | meaning |\n|---|---|---|\n",
+                           groups[g][1]);
+        for (size_t i = 0; i < count; i++) {
+            if (strcmp(all[i].group, groups[g][0]) == 0 &&
+                (i == 0 || !same_usage(&all[i - 1], &all[i])))
+                print_function(out, &all[i], all + count);
+        }
+    }
+}
+
+/* ---- metrics ---- */
+
+static void print_metrics(evs__buffer *out)
+{
+    evs__buffer_text(out, "# Metrics\n\nOf evs_pipeline_metric() and, as Prometheus text, of "
+                          "evs_pipeline_metrics().\n\n");
+    evs__metrics_reference(out);
+}
+
 /* ---- statuses ---- */
 
 static void print_status(evs__buffer *out)
@@ -188,6 +243,8 @@ static const struct {
     void (*print)(evs__buffer *out);
 } pages[] = {
     {"configuration.md", print_configuration},
+    {"functions.md", print_functions},
+    {"metrics.md", print_metrics},
     {"status.md", print_status},
 };
 
