@@ -77,15 +77,15 @@ static evs_status unknown_field(evs__compiler *c, const evs__ast *a, const evs_t
 
 /* ---- nodes ---- */
 
-evs_status evs__node_new(evs__compiler *c,
+evs_status evs__term_new(evs__compiler *c,
                          uint32_t position,
-                         evs__node_fn eval,
+                         evs__term_fn eval,
                          const evs_type *type,
-                         evs__node *const *args,
+                         evs__term *const *args,
                          size_t count,
-                         evs__node **ret)
+                         evs__term **ret)
 {
-    evs__node *n = evs__calloc(c->ctx, 1, sizeof(*n));
+    evs__term *n = evs__calloc(c->ctx, 1, sizeof(*n));
 
     if (!n)
         return evs__compile_nomem(c);
@@ -122,7 +122,7 @@ static void note_failure(void *user_data, uint32_t row, evs_status status, const
              message);
 }
 
-evs_status evs__fold(evs__compiler *c, evs__node *n)
+evs_status evs__fold(evs__compiler *c, evs__term *n)
 {
     static const evs__rows one = {NULL, 1, 1};
     fold_failure failure = {EVS_OK, ""};
@@ -135,7 +135,7 @@ evs_status evs__fold(evs__compiler *c, evs__node *n)
             return EVS_OK;
     }
     c->expr->any_failed = false;
-    status = evs__node_eval(&ev, n, &one, &value);
+    status = evs__term_eval(&ev, n, &one, &value);
     if (status)
         return evs__compile_nomem(c);
     if (failure.status)
@@ -150,7 +150,7 @@ evs_status evs__fold(evs__compiler *c, evs__node *n)
     return EVS_OK;
 }
 
-evs_status evs__finish_strict(evs__compiler *c, evs__node *n)
+evs_status evs__finish_strict(evs__compiler *c, evs__term *n)
 {
     for (uint32_t i = 0; i < n->arg_count; i++) {
         if (!evs__is_null_constant(n->args[i]))
@@ -173,7 +173,7 @@ evs_status evs__finish_strict(evs__compiler *c, evs__node *n)
     return evs__fold(c, n);
 }
 
-static bool any_nullable(evs__node *const *nodes, size_t count)
+static bool any_nullable(evs__term *const *nodes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         if (!nodes[i]->type || nodes[i]->type->nullable)
@@ -185,42 +185,42 @@ static bool any_nullable(evs__node *const *nodes, size_t count)
 /* a BOOLEAN over args, strict */
 static evs_status boolean_node(evs__compiler *c,
                                uint32_t position,
-                               evs__node_fn eval,
+                               evs__term_fn eval,
                                evs__op op,
-                               evs__node *const *args,
+                               evs__term *const *args,
                                size_t count,
-                               evs__node **ret)
+                               evs__term **ret)
 {
     const evs_type *type = evs__simple_type(c, EVS_TYPE_BOOLEAN, any_nullable(args, count));
     evs_status status;
 
     if (!type)
         return evs__compile_nomem(c);
-    status = evs__node_new(c, position, eval, type, args, count, ret);
+    status = evs__term_new(c, position, eval, type, args, count, ret);
     if (!status)
         (*ret)->op = op;
     return status;
 }
 
 /* `n` once, for all uses of *ret_local; *ret_let NULL: it can simply be used again */
-static evs_status let(evs__compiler *c, evs__node *n, evs__node **ret_let, evs__node **ret_local)
+static evs_status let(evs__compiler *c, evs__term *n, evs__term **ret_let, evs__term **ret_local)
 {
-    evs__node *args[2] = {n, NULL};
+    evs__term *args[2] = {n, NULL};
     evs_status status;
 
     *ret_let = NULL;
     *ret_local = n;
     if (n->constant || n->eval == evs__eval_column)
         return EVS_OK;
-    status = evs__node_new(c, n->position, evs__eval_let, NULL, args, 2, ret_let);
+    status = evs__term_new(c, n->position, evs__eval_let, NULL, args, 2, ret_let);
     if (!status)
-        status = evs__node_new(c, n->position, evs__eval_local, n->type, NULL, 0, ret_local);
+        status = evs__term_new(c, n->position, evs__eval_local, n->type, NULL, 0, ret_local);
     if (!status)
         (*ret_local)->state = *ret_let;
     return status;
 }
 
-static evs__node *let_body(evs__node *let_node, evs__node *body)
+static evs__term *let_body(evs__term *let_node, evs__term *body)
 {
     if (!let_node)
         return body;
@@ -258,15 +258,15 @@ static evs_status fill_literal(evs__column *out, const evs__ast *a)
     return EVS_OK;
 }
 
-static evs_status compile_literal(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_literal(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
     const evs_type *type = NULL;
-    evs__node *n = NULL;
+    evs__term *n = NULL;
     evs_status status;
 
     if (a->type && evs__type_with_nullable(a->type, false, &type))
         return evs__compile_nomem(c);
-    status = evs__node_new(c, a->position, evs__eval_constant, type, NULL, 0, &n);
+    status = evs__term_new(c, a->position, evs__eval_constant, type, NULL, 0, &n);
     evs_type_unref(type);
     if (status)
         return status;
@@ -278,7 +278,7 @@ static evs_status compile_literal(evs__compiler *c, const evs__ast *a, evs__node
     return EVS_OK;
 }
 
-static evs_status compile_column(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_column(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
     int32_t index = evs_type_field_index(c->row, a->name, a->name_len);
     evs_status status;
@@ -286,15 +286,15 @@ static evs_status compile_column(evs__compiler *c, const evs__ast *a, evs__node 
     if (index < 0)
         return unknown_field(c, a, c->row);
     status =
-        evs__node_new(c, a->position, evs__eval_column, c->row->children[index].type, NULL, 0, ret);
+        evs__term_new(c, a->position, evs__eval_column, c->row->children[index].type, NULL, 0, ret);
     if (!status)
         (*ret)->index = (uint32_t)index;
     return status;
 }
 
-static evs_status compile_field(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_field(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
-    evs__node *of = NULL;
+    evs__term *of = NULL;
     const evs_type *type = NULL;
     int32_t index;
     evs_status status = evs__compile(c, a->args[0], &of);
@@ -304,23 +304,23 @@ static evs_status compile_field(evs__compiler *c, const evs__ast *a, evs__node *
     if (!of->type || of->type->id != EVS_TYPE_STRUCT)
         return evs__compile_fault(c, a->position, EVS_ERR_TYPE,
                                   "\".%s\" needs a STRUCT, this is %.*s", a->name,
-                                  evs__node_type_len(of), evs__node_type_text(of));
+                                  evs__term_type_len(of), evs__term_type_text(of));
     index = evs_type_field_index(of->type, a->name, a->name_len);
     if (index < 0)
         return unknown_field(c, a, of->type);
     type = of->type->children[index].type;
     if (evs__type_with_nullable(type, type->nullable || of->type->nullable, &type))
         return evs__compile_nomem(c);
-    status = evs__node_new(c, a->position, evs__eval_field, type, &of, 1, ret);
+    status = evs__term_new(c, a->position, evs__eval_field, type, &of, 1, ret);
     evs_type_unref(type);
     if (!status)
         (*ret)->index = (uint32_t)index;
     return status;
 }
 
-static evs_status compile_index(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_index(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
-    evs__node *args[2] = {NULL, NULL};
+    evs__term *args[2] = {NULL, NULL};
     const evs_type *type = NULL, *key;
     bool map;
     evs_status status = evs__compile(c, a->args[0], &args[0]);
@@ -333,7 +333,7 @@ static evs_status compile_index(evs__compiler *c, const evs__ast *a, evs__node *
     if (!args[0]->type || (args[0]->type->id != EVS_TYPE_ARRAY && !map))
         return evs__compile_fault(c, a->position, EVS_ERR_TYPE,
                                   "[] needs an ARRAY or a MAP, this is %.*s",
-                                  evs__node_type_len(args[0]), evs__node_type_text(args[0]));
+                                  evs__term_type_len(args[0]), evs__term_type_text(args[0]));
     key = evs__simple_type(c, map ? EVS_TYPE_VARCHAR : EVS_TYPE_BIGINT, true);
     if (!key)
         return evs__compile_nomem(c);
@@ -341,13 +341,13 @@ static evs_status compile_index(evs__compiler *c, const evs__ast *a, evs__node *
         return evs__compile_fault(c, a->args[1]->position, EVS_ERR_TYPE,
                                   map ? "a MAP's key is a VARCHAR, this is %.*s"
                                       : "an ARRAY's index is an INT or BIGINT, this is %.*s",
-                                  evs__node_type_len(args[1]), evs__node_type_text(args[1]));
+                                  evs__term_type_len(args[1]), evs__term_type_text(args[1]));
     status = evs__coerce(c, args[1], key, &args[1]);
     if (status)
         return status;
     if (evs__type_with_nullable(evs_type_child(args[0]->type, map ? 1 : 0), true, &type))
         return evs__compile_nomem(c);
-    status = evs__node_new(c, a->position, map ? evs__eval_map_value : evs__eval_element, type,
+    status = evs__term_new(c, a->position, map ? evs__eval_map_value : evs__eval_element, type,
                            args, 2, ret);
     evs_type_unref(type);
     if (!status)
@@ -386,18 +386,18 @@ static int op_of(const evs__ast *a)
     return -1;
 }
 
-static evs_status no_operator(evs__compiler *c, const evs__ast *a, evs__node *const *args)
+static evs_status no_operator(evs__compiler *c, const evs__ast *a, evs__term *const *args)
 {
     bool text = args[0]->type && args[1]->type &&
                 (args[0]->type->id == EVS_TYPE_VARCHAR || args[1]->type->id == EVS_TYPE_VARCHAR);
     return evs__compile_fault(c, a->position, EVS_ERR_TYPE, "\"%s\" does not take %.*s and %.*s%s",
-                              a->name, evs__node_type_len(args[0]), evs__node_type_text(args[0]),
-                              evs__node_type_len(args[1]), evs__node_type_text(args[1]),
+                              a->name, evs__term_type_len(args[0]), evs__term_type_text(args[0]),
+                              evs__term_type_len(args[1]), evs__term_type_text(args[1]),
                               text && a->name[0] == '+' ? " (texts are joined with ||)" : "");
 }
 
 /* one type for both operands, and that of the result; 0: not times */
-static evs_type_id times_result(evs__op op, evs__node *const *args, evs_type_id *ret_operands)
+static evs_type_id times_result(evs__op op, evs__term *const *args, evs_type_id *ret_operands)
 {
     evs_type_id a = args[0]->type->id, b = args[1]->type->id;
 
@@ -428,7 +428,7 @@ static evs_type_id times_result(evs__op op, evs__node *const *args, evs_type_id 
 }
 
 /* operands as integers of one width: a DATE with a TIMESTAMP goes through TIMESTAMP */
-static evs_status time_operands(evs__compiler *c, evs__node **args, evs_type_id operands)
+static evs_status time_operands(evs__compiler *c, evs__term **args, evs_type_id operands)
 {
     for (int i = 0; i < 2; i++) {
         evs_type_id id = args[i]->type->id;
@@ -449,7 +449,7 @@ static evs_status time_operands(evs__compiler *c, evs__node **args, evs_type_id 
 
 /* cast numbers to what the operator computes in; *ret_type gets a new reference */
 static evs_status
-number_operands(evs__compiler *c, evs__op op, evs__node **args, const evs_type **ret_type)
+number_operands(evs__compiler *c, evs__op op, evs__term **args, const evs_type **ret_type)
 {
     const evs_type *type = NULL;
     bool nullable = any_nullable(args, 2);
@@ -485,7 +485,7 @@ number_operands(evs__compiler *c, evs__op op, evs__node **args, const evs_type *
 }
 
 static evs_status compile_arithmetic(
-    evs__compiler *c, const evs__ast *a, evs__op op, evs__node **args, evs__node **ret)
+    evs__compiler *c, const evs__ast *a, evs__op op, evs__term **args, evs__term **ret)
 {
     const evs_type *type = NULL;
     evs_type_id operands = EVS_TYPE_INT, result = (evs_type_id)0;
@@ -518,7 +518,7 @@ static evs_status compile_arithmetic(
     }
     if (status)
         return status;
-    status = evs__node_new(c, a->position, evs__number_evaluator(op, type->id), type, args, 2, ret);
+    status = evs__term_new(c, a->position, evs__number_evaluator(op, type->id), type, args, 2, ret);
     evs_type_unref(type);
     if (status)
         return status;
@@ -531,9 +531,9 @@ static evs_status compile_arithmetic(
 /* ---- comparison and logic ---- */
 
 static evs_status compare(
-    evs__compiler *c, uint32_t position, evs__op op, evs__node *a, evs__node *b, evs__node **ret)
+    evs__compiler *c, uint32_t position, evs__op op, evs__term *a, evs__term *b, evs__term **ret)
 {
-    evs__node *args[2] = {a, b};
+    evs__term *args[2] = {a, b};
     bool distinct = op == EVS__OP_DISTINCT || op == EVS__OP_NOT_DISTINCT;
     bool decimals = evs__is_number(a) && evs__is_number(b) && a->type->id != EVS_TYPE_DOUBLE &&
                     b->type->id != EVS_TYPE_DOUBLE &&
@@ -547,7 +547,7 @@ static evs_status compare(
         status = evs__unify(c, position, "a comparison", args, 2, &type);
         if (!status && type->id >= EVS_TYPE_ARRAY && op >= EVS__OP_LT && op <= EVS__OP_GE)
             status = evs__compile_fault(c, position, EVS_ERR_TYPE, "%.*s has no order",
-                                        evs__node_type_len(args[0]), evs__node_type_text(args[0]));
+                                        evs__term_type_len(args[0]), evs__term_type_text(args[0]));
     }
     evs_type_unref(type);
     if (status)
@@ -565,10 +565,10 @@ static evs_status compare(
 }
 
 /* a condition: BOOLEAN, or the literal NULL as one */
-static evs_status compile_condition(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_condition(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
     const evs_type *type = evs__simple_type(c, EVS_TYPE_BOOLEAN, true);
-    evs__node *n = NULL;
+    evs__term *n = NULL;
     evs_status status = type ? evs__compile(c, a, &n) : evs__compile_nomem(c);
 
     if (status)
@@ -576,7 +576,7 @@ static evs_status compile_condition(evs__compiler *c, const evs__ast *a, evs__no
     if (n->type && n->type->id != EVS_TYPE_BOOLEAN)
         return evs__compile_fault(c, a->position, EVS_ERR_TYPE,
                                   "expected a condition (BOOLEAN), this is %.*s",
-                                  evs__node_type_len(n), evs__node_type_text(n));
+                                  evs__term_type_len(n), evs__term_type_text(n));
     return evs__coerce(c, n, type, ret);
 }
 
@@ -601,18 +601,18 @@ static const evs__ast *chain_at(const evs__ast *a, uint32_t length, uint32_t i)
 static evs_status logic(evs__compiler *c,
                         uint32_t position,
                         evs__op op,
-                        evs__node *const *args,
+                        evs__term *const *args,
                         size_t count,
-                        evs__node **ret)
+                        evs__term **ret)
 {
     evs_status status = boolean_node(c, position, evs__eval_logic, op, args, count, ret);
     return status ? status : evs__fold(c, *ret);
 }
 
-static evs_status compile_logic(evs__compiler *c, const evs__ast *a, evs__op op, evs__node **ret)
+static evs_status compile_logic(evs__compiler *c, const evs__ast *a, evs__op op, evs__term **ret)
 {
     uint32_t count = chain_length(a, a->name);
-    evs__node **args = evs__calloc(c->ctx, count, sizeof(evs__node *));
+    evs__term **args = evs__calloc(c->ctx, count, sizeof(evs__term *));
     evs_status status = args ? EVS_OK : evs__compile_nomem(c);
 
     for (uint32_t i = 0; i < count && !status; i++)
@@ -624,7 +624,7 @@ static evs_status compile_logic(evs__compiler *c, const evs__ast *a, evs__op op,
 }
 
 static evs_status
-negate(evs__compiler *c, uint32_t position, bool wanted, evs__node *n, evs__node **ret)
+negate(evs__compiler *c, uint32_t position, bool wanted, evs__term *n, evs__term **ret)
 {
     evs_status status;
 
@@ -635,10 +635,10 @@ negate(evs__compiler *c, uint32_t position, bool wanted, evs__node *n, evs__node
     return status ? status : evs__finish_strict(c, *ret);
 }
 
-static evs_status compile_concat(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_concat(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
     uint32_t count = chain_length(a, "||");
-    evs__node *args[EVS__ARGS_MAX];
+    evs__term *args[EVS__ARGS_MAX];
     const evs_type *type;
     bool bytes = false, text = false;
     evs_status status = EVS_OK;
@@ -666,16 +666,16 @@ static evs_status compile_concat(evs__compiler *c, const evs__ast *a, evs__node 
     for (uint32_t i = 0; i < count && !status; i++)
         status = evs__coerce(c, args[i], type, &args[i]);
     if (!status)
-        status = evs__node_new(c, a->position, evs__fn_concat_strict, type, args, count, ret);
+        status = evs__term_new(c, a->position, evs__fn_concat_strict, type, args, count, ret);
     if (status)
         return status;
     (*ret)->partial = true;
     return evs__finish_strict(c, *ret);
 }
 
-static evs_status compile_binary(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_binary(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
-    evs__node *args[2] = {NULL, NULL};
+    evs__term *args[2] = {NULL, NULL};
     int op = op_of(a);
     evs_status status;
 
@@ -693,9 +693,9 @@ static evs_status compile_binary(evs__compiler *c, const evs__ast *a, evs__node 
     return compare(c, a->position, (evs__op)op, args[0], args[1], ret);
 }
 
-static evs_status compile_unary(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_unary(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
-    evs__node *n = NULL;
+    evs__term *n = NULL;
     evs_status status;
 
     if (a->name[0] != '-') {
@@ -711,9 +711,9 @@ static evs_status compile_unary(evs__compiler *c, const evs__ast *a, evs__node *
     }
     if (!evs__is_number(n))
         return evs__compile_fault(c, a->position, EVS_ERR_TYPE,
-                                  "\"-\" needs a number, this is %.*s", evs__node_type_len(n),
-                                  evs__node_type_text(n));
-    status = evs__node_new(c, a->position, evs__eval_negate, n->type, &n, 1, ret);
+                                  "\"-\" needs a number, this is %.*s", evs__term_type_len(n),
+                                  evs__term_type_text(n));
+    status = evs__term_new(c, a->position, evs__eval_negate, n->type, &n, 1, ret);
     if (status)
         return status;
     (*ret)->partial = true;
@@ -722,26 +722,26 @@ static evs_status compile_unary(evs__compiler *c, const evs__ast *a, evs__node *
 
 /* ---- predicates ---- */
 
-static evs_status compile_is_null(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_is_null(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
     const evs_type *type = evs__simple_type(c, EVS_TYPE_BOOLEAN, false);
     const evs_type *any = evs__simple_type(c, EVS_TYPE_VARCHAR, true);
-    evs__node *n = NULL;
+    evs__term *n = NULL;
     evs_status status = type && any ? evs__compile(c, a->args[0], &n) : evs__compile_nomem(c);
 
     if (!status && !n->type)
         status = evs__coerce(c, n, any, &n);
     if (!status)
-        status = evs__node_new(c, a->position, evs__eval_is_null, type, &n, 1, ret);
+        status = evs__term_new(c, a->position, evs__eval_is_null, type, &n, 1, ret);
     if (status)
         return status;
     (*ret)->negated = a->negated;
     return evs__fold(c, *ret);
 }
 
-static evs_status compile_between(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_between(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
-    evs__node *args[3], *keep = NULL, *x = NULL, *both[2] = {NULL, NULL}, *body = NULL;
+    evs__term *args[3], *keep = NULL, *x = NULL, *both[2] = {NULL, NULL}, *body = NULL;
     evs_status status = EVS_OK;
 
     for (int i = 0; i < 3 && !status; i++)
@@ -764,7 +764,7 @@ static evs_status compile_between(evs__compiler *c, const evs__ast *a, evs__node
 
 /* x IN (constants of one type) */
 static evs_status
-in_constants(evs__compiler *c, const evs__ast *a, evs__node **args, size_t count, evs__node **ret)
+in_constants(evs__compiler *c, const evs__ast *a, evs__term **args, size_t count, evs__term **ret)
 {
     const evs_type *type = NULL;
     evs_status status = evs__unify(c, a->position, "IN", args, count, &type);
@@ -783,9 +783,9 @@ in_constants(evs__compiler *c, const evs__ast *a, evs__node **args, size_t count
 
 /* x = a OR x = b ... */
 static evs_status
-in_expressions(evs__compiler *c, const evs__ast *a, evs__node **args, size_t count, evs__node **ret)
+in_expressions(evs__compiler *c, const evs__ast *a, evs__term **args, size_t count, evs__term **ret)
 {
-    evs__node *keep = NULL, *x = NULL, *body = NULL;
+    evs__term *keep = NULL, *x = NULL, *body = NULL;
     evs_status status = let(c, args[0], &keep, &x);
 
     for (size_t i = 1; i < count && !status; i++)
@@ -800,9 +800,9 @@ in_expressions(evs__compiler *c, const evs__ast *a, evs__node **args, size_t cou
     return EVS_OK;
 }
 
-static evs_status compile_in(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_in(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
-    evs__node **args = evs__calloc(c->ctx, a->arg_count, sizeof(evs__node *));
+    evs__term **args = evs__calloc(c->ctx, a->arg_count, sizeof(evs__term *));
     bool constants = true;
     evs_status status = args ? EVS_OK : evs__compile_nomem(c);
 
@@ -817,10 +817,10 @@ static evs_status compile_in(evs__compiler *c, const evs__ast *a, evs__node **re
     return status;
 }
 
-static evs_status compile_like(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_like(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
     const evs_type *type = evs__simple_type(c, EVS_TYPE_VARCHAR, true);
-    evs__node *args[3] = {NULL, NULL, NULL};
+    evs__term *args[3] = {NULL, NULL, NULL};
     evs_error *why = NULL;
     evs_status status = type ? EVS_OK : evs__compile_nomem(c);
 
@@ -828,8 +828,8 @@ static evs_status compile_like(evs__compiler *c, const evs__ast *a, evs__node **
         status = evs__compile(c, a->args[i], &args[i]);
         if (!status && args[i]->type && args[i]->type->id != EVS_TYPE_VARCHAR)
             return evs__compile_fault(c, a->args[i]->position, EVS_ERR_TYPE,
-                                      "LIKE needs text, this is %.*s", evs__node_type_len(args[i]),
-                                      evs__node_type_text(args[i]));
+                                      "LIKE needs text, this is %.*s", evs__term_type_len(args[i]),
+                                      evs__term_type_text(args[i]));
         if (!status)
             status = evs__coerce(c, args[i], type, &args[i]);
     }
@@ -858,9 +858,9 @@ static evs_status compile_like(evs__compiler *c, const evs__ast *a, evs__node **
 /* conditions and values in node order; values[] is scratch of count entries */
 static evs_status case_args(evs__compiler *c,
                             const evs__ast *a,
-                            evs__node *operand,
-                            evs__node **args,
-                            evs__node **values,
+                            evs__term *operand,
+                            evs__term **args,
+                            evs__term **values,
                             const evs_type **ret_type)
 {
     uint32_t from = a->has_operand, count = a->arg_count - from, n_values = 0;
@@ -889,10 +889,10 @@ static evs_status case_args(evs__compiler *c,
     return status;
 }
 
-static evs_status compile_case(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_case(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
-    evs__node **args = evs__calloc(c->ctx, 2 * (size_t)a->arg_count, sizeof(evs__node *));
-    evs__node *keep = NULL, *operand = NULL, *body = NULL;
+    evs__term **args = evs__calloc(c->ctx, 2 * (size_t)a->arg_count, sizeof(evs__term *));
+    evs__term *keep = NULL, *operand = NULL, *body = NULL;
     uint32_t count = a->arg_count - a->has_operand;
     const evs_type *type = NULL, *nullable = NULL;
     evs_status status = args ? EVS_OK : evs__compile_nomem(c);
@@ -907,7 +907,7 @@ static evs_status compile_case(evs__compiler *c, const evs__ast *a, evs__node **
         type = nullable;
     }
     if (!status)
-        status = evs__node_new(c, a->position, evs__eval_case, type, args, count, &body);
+        status = evs__term_new(c, a->position, evs__eval_case, type, args, count, &body);
     if (!status)
         status = evs__fold(c, body);
     if (!status)
@@ -917,23 +917,23 @@ static evs_status compile_case(evs__compiler *c, const evs__ast *a, evs__node **
     return status;
 }
 
-static evs_status compile_cast(evs__compiler *c, const evs__ast *a, evs__node **ret)
+static evs_status compile_cast(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
-    evs__node *n = NULL;
+    evs__term *n = NULL;
     evs_status status = evs__compile(c, a->args[0], &n);
 
     if (status)
         return status;
     if (n->type && evs__implicit_cost(n, a->type) != 0 && !evs__cast_exists(n->type, a->type))
         return evs__compile_fault(c, a->position, EVS_ERR_TYPE, "%.*s cannot be cast to %.*s",
-                                  evs__node_type_len(n), evs__node_type_text(n),
+                                  evs__term_type_len(n), evs__term_type_text(n),
                                   evs__type_len(a->type), evs_type_print(a->type));
     return evs__coerce(c, n, a->type, ret);
 }
 
 /* ---- the whole ---- */
 
-evs_status evs__compile(evs__compiler *c, const evs__ast *a, evs__node **ret)
+evs_status evs__compile(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
     switch (a->kind) {
     case EVS__AST_LITERAL:
@@ -1019,7 +1019,7 @@ void evs__expr_free(evs__expr *e)
         return;
     ctx = e->ctx;
     while (e->nodes) {
-        evs__node *n = e->nodes;
+        evs__term *n = e->nodes;
         e->nodes = n->next;
         evs__column_unref(n->out);
         evs_type_unref(n->type);
@@ -1052,7 +1052,7 @@ int32_t evs__expr_column(const evs__expr *e)
     return e->root->eval == evs__eval_column ? (int32_t)e->root->index : -1;
 }
 
-static void uses(const evs__node *n, bool *columns)
+static void uses(const evs__term *n, bool *columns)
 {
     if (n->constant)
         return;

@@ -15,27 +15,27 @@ typedef struct evs__compiler {
 
 /* ---- compile.c ---- */
 
-evs_status evs__compile(evs__compiler *c, const evs__ast *a, evs__node **ret);
+evs_status evs__compile(evs__compiler *c, const evs__ast *a, evs__term **ret);
 /* EVS_ERR_TYPE, EVS_ERR_EXPRESSION or EVS_ERR_NOMEM, with the position as origin */
 evs_status
 evs__compile_fault(evs__compiler *c, uint32_t position, evs_status status, const char *format, ...)
     EVS_PRINTF(4, 5);
 evs_status evs__compile_nomem(evs__compiler *c);
 /* a node over args (copied); `type` is referenced; partial when an argument is */
-evs_status evs__node_new(evs__compiler *c,
+evs_status evs__term_new(evs__compiler *c,
                          uint32_t position,
-                         evs__node_fn eval,
+                         evs__term_fn eval,
                          const evs_type *type,
-                         evs__node *const *args,
+                         evs__term *const *args,
                          size_t count,
-                         evs__node **ret);
+                         evs__term **ret);
 /* evaluate a node over constants now; a failure is a fault of the text */
-evs_status evs__fold(evs__compiler *c, evs__node *n);
+evs_status evs__fold(evs__compiler *c, evs__term *n);
 /* a strict node is done: NULL when an argument is the constant NULL, folded when all are constant
  */
-evs_status evs__finish_strict(evs__compiler *c, evs__node *n);
+evs_status evs__finish_strict(evs__compiler *c, evs__term *n);
 
-static inline bool evs__is_null_constant(const evs__node *n)
+static inline bool evs__is_null_constant(const evs__term *n)
 {
     return n->constant && (!n->type || evs__column_is_null(n->out, 0));
 }
@@ -45,34 +45,34 @@ static inline bool evs__is_null_constant(const evs__node *n)
 /* a type without parameters, borrowed from the expression; NULL: no memory */
 const evs_type *evs__simple_type(evs__compiler *c, evs_type_id id, bool nullable);
 /* "INT", "NULL" for messages */
-int evs__node_type_len(const evs__node *n);
-const char *evs__node_type_text(const evs__node *n);
-static inline bool evs__is_number(const evs__node *n)
+int evs__term_type_len(const evs__term *n);
+const char *evs__term_type_text(const evs__term *n);
+static inline bool evs__is_number(const evs__term *n)
 {
     return n->type && n->type->id >= EVS_TYPE_INT && n->type->id <= EVS_TYPE_DECIMAL;
 }
-static inline bool evs__is_integer(const evs__node *n)
+static inline bool evs__is_integer(const evs__term *n)
 {
     return n->type && (n->type->id == EVS_TYPE_INT || n->type->id == EVS_TYPE_BIGINT);
 }
 /* how far an implicit cast is: 0 the same type, -1 there is none */
-int evs__implicit_cost(const evs__node *n, const evs_type *to);
+int evs__implicit_cost(const evs__term *n, const evs_type *to);
 /* n as a `to`, by an implicit or explicit cast (the caller knows that it exists) */
-evs_status evs__coerce(evs__compiler *c, evs__node *n, const evs_type *to, evs__node **ret);
+evs_status evs__coerce(evs__compiler *c, evs__term *n, const evs_type *to, evs__term **ret);
 /* the type all nodes can be cast to implicitly: a new reference, nullable when one is; NULL when
  * all are the literal NULL; EVS_ERR_TYPE: there is none */
 evs_status
-evs__common_type(evs__compiler *c, evs__node *const *nodes, size_t count, const evs_type **ret);
+evs__common_type(evs__compiler *c, evs__term *const *nodes, size_t count, const evs_type **ret);
 /* coerce all to their common type */
 evs_status evs__unify(evs__compiler *c,
                       uint32_t position,
                       const char *what,
-                      evs__node **nodes,
+                      evs__term **nodes,
                       size_t count,
                       const evs_type **ret);
 
 /* ---- compile_call.c ---- */
 
-evs_status evs__compile_call(evs__compiler *c, const evs__ast *a, evs__node **ret);
+evs_status evs__compile_call(evs__compiler *c, const evs__ast *a, evs__term **ret);
 
 #endif

@@ -83,14 +83,14 @@ static size_t least_args(const evs__function *f)
     return n;
 }
 
-static int decimal_cost(const evs__node *n)
+static int decimal_cost(const evs__term *n)
 {
     if (!n->type || n->type->id == EVS_TYPE_DECIMAL)
         return 0;
     return n->type->id == EVS_TYPE_INT ? 2 : n->type->id == EVS_TYPE_BIGINT ? 1 : -1;
 }
 
-static int letter_cost(evs__compiler *c, char letter, const evs__node *n)
+static int letter_cost(evs__compiler *c, char letter, const evs__term *n)
 {
     const evs_type *type;
 
@@ -112,7 +112,7 @@ static int letter_cost(evs__compiler *c, char letter, const evs__node *n)
 
 /* -1: the signature does not take these arguments */
 static int
-signature_cost(evs__compiler *c, const evs__function *f, evs__node *const *args, size_t count)
+signature_cost(evs__compiler *c, const evs__function *f, evs__term *const *args, size_t count)
 {
     int cost = 0;
 
@@ -134,11 +134,11 @@ signature_cost(evs__compiler *c, const evs__function *f, evs__node *const *args,
 static evs_status unify_any(evs__compiler *c,
                             const evs__ast *a,
                             const evs__function *f,
-                            evs__node **args,
+                            evs__term **args,
                             size_t count,
                             const evs_type **ret)
 {
-    evs__node *nodes[EVS__ARGS_MAX];
+    evs__term *nodes[EVS__ARGS_MAX];
     const evs_type *element = NULL;
     size_t n = 0;
     evs_status status;
@@ -157,7 +157,7 @@ static evs_status unify_any(evs__compiler *c,
             if (evs__implicit_cost(nodes[i], element) < 0)
                 return evs__compile_fault(
                     c, a->position, EVS_ERR_TYPE, "%s: %.*s is not the type of the elements, %.*s",
-                    f->name, evs__node_type_len(nodes[i]), evs__node_type_text(nodes[i]),
+                    f->name, evs__term_type_len(nodes[i]), evs__term_type_text(nodes[i]),
                     evs__type_len(element), evs_type_print(element));
         }
         status = EVS_OK;
@@ -175,7 +175,7 @@ static evs_status unify_any(evs__compiler *c,
     return status;
 }
 
-static evs_status cast_arg(evs__compiler *c, char letter, evs__node *n, evs__node **ret)
+static evs_status cast_arg(evs__compiler *c, char letter, evs__term *n, evs__term **ret)
 {
     evs_type_id id = letter_type(letter);
     const evs_type *type;
@@ -201,7 +201,7 @@ static evs_status cast_arg(evs__compiler *c, char letter, evs__node *n, evs__nod
 
 static evs_status result_type(evs__compiler *c,
                               const evs__function *f,
-                              const evs__node *call,
+                              const evs__term *call,
                               const evs_type *any,
                               const evs_type **ret)
 {
@@ -224,15 +224,15 @@ static evs_status result_type(evs__compiler *c,
 }
 
 /* nullif(a, b): the evaluator wants a and a = b */
-static evs_status nullif_args(evs__compiler *c, evs__node **args)
+static evs_status nullif_args(evs__compiler *c, evs__term **args)
 {
     const evs_type *type = evs__simple_type(c, EVS_TYPE_BOOLEAN, true);
-    evs__node *equal = NULL;
+    evs__term *equal = NULL;
     evs_status status;
 
     if (!type)
         return evs__compile_nomem(c);
-    status = evs__node_new(c, args[0]->position, evs__eval_compare, type, args, 2, &equal);
+    status = evs__term_new(c, args[0]->position, evs__eval_compare, type, args, 2, &equal);
     if (status)
         return status;
     equal->op = EVS__OP_EQ;
@@ -243,12 +243,12 @@ static evs_status nullif_args(evs__compiler *c, evs__node **args)
 static evs_status call_function(evs__compiler *c,
                                 const evs__ast *a,
                                 const evs__function *f,
-                                evs__node **args,
+                                evs__term **args,
                                 size_t count,
-                                evs__node **ret)
+                                evs__term **ret)
 {
     const evs_type *any = NULL, *type = NULL;
-    evs__node *n = NULL;
+    evs__term *n = NULL;
     evs_status status = unify_any(c, a, f, args, count, &any);
 
     for (size_t i = 0; i < count && !status; i++)
@@ -256,7 +256,7 @@ static evs_status call_function(evs__compiler *c,
     if (!status && f->eval == evs__eval_nullif)
         status = nullif_args(c, args);
     if (!status)
-        status = evs__node_new(c, a->position, f->eval, NULL, args, count, &n);
+        status = evs__term_new(c, a->position, f->eval, NULL, args, count, &n);
     if (!status) {
         n->function = f;
         n->partial = true;
@@ -279,12 +279,12 @@ static evs_status call_function(evs__compiler *c,
 static evs_status call_host(evs__compiler *c,
                             const evs__ast *a,
                             const evs__host_function *f,
-                            evs__node **args,
+                            evs__term **args,
                             size_t count,
-                            evs__node **ret)
+                            evs__term **ret)
 {
     const evs_type *type = NULL;
-    evs__node *n = NULL;
+    evs__term *n = NULL;
     evs_status status = EVS_OK;
 
     if (count != f->arg_count)
@@ -295,14 +295,14 @@ static evs_status call_host(evs__compiler *c,
             return evs__compile_fault(c, a->args[i]->position, EVS_ERR_TYPE,
                                       "%s: argument %zu is %.*s, this is %.*s", f->name, i + 1,
                                       evs__type_len(f->args[i]), evs_type_print(f->args[i]),
-                                      evs__node_type_len(args[i]), evs__node_type_text(args[i]));
+                                      evs__term_type_len(args[i]), evs__term_type_text(args[i]));
         status = evs__coerce(c, args[i], f->args[i], &args[i]);
     }
     if (status)
         return status;
     if (evs__type_with_nullable(f->result, true, &type))
         return evs__compile_nomem(c);
-    status = evs__node_new(c, a->position, evs__eval_host, type, args, count, &n);
+    status = evs__term_new(c, a->position, evs__eval_host, type, args, count, &n);
     evs_type_unref(type);
     if (status)
         return status;
@@ -318,7 +318,7 @@ static evs_status call_host(evs__compiler *c,
 static evs_status no_signature(evs__compiler *c,
                                const evs__ast *a,
                                const evs__function *first,
-                               evs__node *const *args,
+                               evs__term *const *args,
                                size_t count)
 {
     size_t n;
@@ -329,8 +329,8 @@ static evs_status no_signature(evs__compiler *c,
     evs__buffer_init(&text, c->ctx, 2048);
     evs__buffer_printf(&text, "no function %s(", a->name);
     for (size_t i = 0; i < count; i++)
-        evs__buffer_printf(&text, "%s%.*s", i ? ", " : "", evs__node_type_len(args[i]),
-                           evs__node_type_text(args[i]));
+        evs__buffer_printf(&text, "%s%.*s", i ? ", " : "", evs__term_type_len(args[i]),
+                           evs__term_type_text(args[i]));
     evs__buffer_text(&text, "); there is ");
     for (const evs__function *f = first; f < end && strcmp(f->name, a->name) == 0; f++) {
         if (f != first)
@@ -389,7 +389,7 @@ static evs_status unknown_function(evs__compiler *c, const evs__ast *a)
 static const evs__function *best_signature(evs__compiler *c,
                                            const evs__function *first,
                                            const evs__function *end,
-                                           evs__node *const *args,
+                                           evs__term *const *args,
                                            size_t count)
 {
     const evs__function *best = NULL;
@@ -405,12 +405,12 @@ static const evs__function *best_signature(evs__compiler *c,
     return best;
 }
 
-evs_status evs__compile_call(evs__compiler *c, const evs__ast *a, evs__node **ret)
+evs_status evs__compile_call(evs__compiler *c, const evs__ast *a, evs__term **ret)
 {
     size_t count;
     const evs__function *f = evs__functions(&count), *end = f + count, *best;
     const evs__host_function *host = evs__host_functions(c->ctx);
-    evs__node *args[EVS__ARGS_MAX];
+    evs__term *args[EVS__ARGS_MAX];
     evs_status status = EVS_OK;
 
     while (f < end && strcmp(f->name, a->name) != 0)

@@ -23,12 +23,12 @@ const evs_type *evs__simple_type(evs__compiler *c, evs_type_id id, bool nullable
     return *slot;
 }
 
-int evs__node_type_len(const evs__node *n)
+int evs__term_type_len(const evs__term *n)
 {
     return n->type ? evs__type_len(n->type) : 4;
 }
 
-const char *evs__node_type_text(const evs__node *n)
+const char *evs__term_type_text(const evs__term *n)
 {
     return n->type ? evs_type_print(n->type) : "NULL";
 }
@@ -54,7 +54,7 @@ static int rank(evs_type_id id)
                                     : 0;
 }
 
-int evs__implicit_cost(const evs__node *n, const evs_type *to)
+int evs__implicit_cost(const evs__term *n, const evs_type *to)
 {
     const evs_type *from = n->type;
 
@@ -71,15 +71,15 @@ int evs__implicit_cost(const evs__node *n, const evs_type *to)
 
 /* the literal NULL with a type */
 static evs_status
-typed_null(evs__compiler *c, uint32_t position, const evs_type *to, evs__node **ret)
+typed_null(evs__compiler *c, uint32_t position, const evs_type *to, evs__term **ret)
 {
     const evs_type *type = NULL;
-    evs__node *n = NULL;
+    evs__term *n = NULL;
     evs_status status = evs__type_with_nullable(to, true, &type);
 
     if (status)
         return evs__compile_nomem(c);
-    status = evs__node_new(c, position, evs__eval_constant, type, NULL, 0, &n);
+    status = evs__term_new(c, position, evs__eval_constant, type, NULL, 0, &n);
     if (!status && (evs__column_new(c->ctx, type, EVS_LAYOUT_OWNED, 1, &n->out) ||
                     evs__column_append_null(n->out)))
         status = evs__compile_nomem(c);
@@ -100,10 +100,10 @@ static bool is_cheap_cast(evs_type_id from, evs_type_id to)
            (from == EVS_TYPE_DATE && to == EVS_TYPE_TIMESTAMP);
 }
 
-evs_status evs__coerce(evs__compiler *c, evs__node *n, const evs_type *to, evs__node **ret)
+evs_status evs__coerce(evs__compiler *c, evs__term *n, const evs_type *to, evs__term **ret)
 {
     const evs_type *type = NULL;
-    evs__node *cast = NULL;
+    evs__term *cast = NULL;
     evs_status status;
 
     if (evs__is_null_constant(n))
@@ -114,7 +114,7 @@ evs_status evs__coerce(evs__compiler *c, evs__node *n, const evs_type *to, evs__
     }
     if (evs__type_with_nullable(to, n->type->nullable, &type))
         return evs__compile_nomem(c);
-    status = evs__node_new(c, n->position, evs__eval_cast, type, &n, 1, &cast);
+    status = evs__term_new(c, n->position, evs__eval_cast, type, &n, 1, &cast);
     evs_type_unref(type);
     if (status)
         return status;
@@ -136,7 +136,7 @@ common_decimal(evs__compiler *c, const evs_type *a, const evs_type *b, const evs
 
 /* `type` widened to take n too: *ret gets a new reference; EVS_ERR_TYPE */
 static evs_status
-widen_type(evs__compiler *c, const evs_type *type, const evs__node *n, const evs_type **ret)
+widen_type(evs__compiler *c, const evs_type *type, const evs__term *n, const evs_type **ret)
 {
     const evs_type *other = n->type;
     int a = rank(type->id), b = rank(other->id);
@@ -164,7 +164,7 @@ widen_type(evs__compiler *c, const evs_type *type, const evs__node *n, const evs
 }
 
 evs_status
-evs__common_type(evs__compiler *c, evs__node *const *nodes, size_t count, const evs_type **ret)
+evs__common_type(evs__compiler *c, evs__term *const *nodes, size_t count, const evs_type **ret)
 {
     const evs_type *type = NULL, *next = NULL;
     bool nullable = false;
@@ -205,7 +205,7 @@ evs__common_type(evs__compiler *c, evs__node *const *nodes, size_t count, const 
 evs_status evs__unify(evs__compiler *c,
                       uint32_t position,
                       const char *what,
-                      evs__node **nodes,
+                      evs__term **nodes,
                       size_t count,
                       const evs_type **ret)
 {
@@ -219,8 +219,8 @@ evs_status evs__unify(evs__compiler *c,
             other++;
         return evs__compile_fault(
             c, position, EVS_ERR_TYPE, "%s: %.*s and %.*s have no common type (use CAST)", what,
-            evs__node_type_len(nodes[0]), evs__node_type_text(nodes[0]),
-            evs__node_type_len(nodes[other]), evs__node_type_text(nodes[other]));
+            evs__term_type_len(nodes[0]), evs__term_type_text(nodes[0]),
+            evs__term_type_len(nodes[other]), evs__term_type_text(nodes[other]));
     }
     if (status)
         return evs__compile_nomem(c);

@@ -15,7 +15,7 @@
  * Values fit 127 bits, products do not: they are made of four 64-bit limbs and divided by powers of
  * ten; quotients come digit by digit once the plain division of 128 bits is exhausted.
  */
-#include "expr/node.h"
+#include "expr/term.h"
 
 #define DIGITS_MAX 38
 

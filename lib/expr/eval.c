@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "expr/node.h"
+#include "expr/term.h"
 
 #define ROWS_FIRST 64
 #define WHY_MAX 240
@@ -49,7 +49,7 @@ static evs_status reuse_out(evs__expr *e, const evs_type *type, uint32_t rows, e
     return new_out(e, type, rows, column);
 }
 
-evs_status evs__node_out(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__term_out(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs_status status = reuse_out(ev->expr, n->type, rows->total, &n->out);
 
@@ -120,14 +120,14 @@ void evs__zero_nulls(evs__column *out)
 }
 
 evs_status evs__eval_strict(
-    evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **cols, evs__column **ret)
+    evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **cols, evs__column **ret)
 {
     evs_status status = EVS_OK;
 
     for (uint32_t i = 0; i < n->arg_count && !status; i++)
-        status = evs__node_eval(ev, n->args[i], rows, &cols[i]);
+        status = evs__term_eval(ev, n->args[i], rows, &cols[i]);
     if (!status)
-        status = evs__node_out(ev, n, rows, ret);
+        status = evs__term_out(ev, n, rows, ret);
     for (uint32_t i = 0; i < n->arg_count && !status; i++)
         status = evs__and_validity(*ret, cols[i], EVS__STRIDE(n->args[i]), rows->total);
     return status;
@@ -153,7 +153,7 @@ grow_scratch(evs_context *ctx, void **p, size_t *capacity, size_t count, size_t 
     return EVS_OK;
 }
 
-evs_status evs__node_scratch(evs__eval *ev, evs__node *n, size_t count, uint32_t **ret)
+evs_status evs__term_scratch(evs__eval *ev, evs__term *n, size_t count, uint32_t **ret)
 {
     evs_status status = grow_scratch(ev->expr->ctx, (void **)&n->scratch, &n->scratch_capacity,
                                      count, sizeof(*n->scratch));
@@ -163,7 +163,7 @@ evs_status evs__node_scratch(evs__eval *ev, evs__node *n, size_t count, uint32_t
 }
 
 evs_status
-evs__tell_row(evs__eval *ev, const evs__node *n, uint32_t row, evs_status status, const char *why)
+evs__tell_row(evs__eval *ev, const evs__term *n, uint32_t row, evs_status status, const char *why)
 {
     evs__expr *e = ev->expr;
     size_t bytes = ((size_t)(ev->in ? ev->in->rows : 1) + 7) / 8;
@@ -186,7 +186,7 @@ evs__tell_row(evs__eval *ev, const evs__node *n, uint32_t row, evs_status status
 }
 
 evs_status evs__fail_row(evs__eval *ev,
-                         const evs__node *n,
+                         const evs__term *n,
                          evs__column *out,
                          uint32_t row,
                          evs_status status,
@@ -219,7 +219,7 @@ evs_status evs__text_skip(evs__column *out, uint32_t row)
 }
 
 evs_status evs__text_room(
-    evs__eval *ev, const evs__node *n, evs__column *out, uint32_t row, size_t len, char **ret)
+    evs__eval *ev, const evs__term *n, evs__column *out, uint32_t row, size_t len, char **ret)
 {
     evs_status status;
     int32_t at;
@@ -241,7 +241,7 @@ evs_status evs__text_room(
 }
 
 evs_status evs__text_put(
-    evs__eval *ev, const evs__node *n, evs__column *out, uint32_t row, const char *data, size_t len)
+    evs__eval *ev, const evs__term *n, evs__column *out, uint32_t row, const char *data, size_t len)
 {
     char *room;
     evs_status status = evs__text_room(ev, n, out, row, len, &room);
@@ -326,7 +326,7 @@ static evs_status merge_fixed(evs__column *out,
 
 /* text and nested values: appended in order, rows that do not count are NULL */
 static evs_status merge_appended(evs__eval *ev,
-                                 evs__node *n,
+                                 evs__term *n,
                                  evs__column *out,
                                  const evs__rows *rows,
                                  evs__column *const *cols,
@@ -360,14 +360,14 @@ static evs_status merge_appended(evs__eval *ev,
 }
 
 evs_status evs__merge_rows(evs__eval *ev,
-                           evs__node *n,
+                           evs__term *n,
                            const evs__rows *rows,
                            evs__column *const *cols,
                            const size_t *strides,
                            const uint32_t *choice,
                            evs__column **ret)
 {
-    evs_status status = evs__node_out(ev, n, rows, ret);
+    evs_status status = evs__term_out(ev, n, rows, ret);
 
     if (status)
         return status;
@@ -378,7 +378,7 @@ evs_status evs__merge_rows(evs__eval *ev,
 
 /* ---- leaves ---- */
 
-evs_status evs__eval_constant(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_constant(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     (void)ev;
     (void)rows;
@@ -386,7 +386,7 @@ evs_status evs__eval_constant(evs__eval *ev, evs__node *n, const evs__rows *rows
     return EVS_OK;
 }
 
-evs_status evs__eval_column(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_column(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     (void)rows;
     *ret = ev->in->columns[n->index];
@@ -394,18 +394,18 @@ evs_status evs__eval_column(evs__eval *ev, evs__node *n, const evs__rows *rows, 
 }
 
 /* args[0] once, for all its uses in args[1] */
-evs_status evs__eval_let(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_let(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
-    evs_status status = evs__node_eval(ev, n->args[0], rows, &n->held);
+    evs_status status = evs__term_eval(ev, n->args[0], rows, &n->held);
 
     if (!status)
-        status = evs__node_eval(ev, n->args[1], rows, ret);
+        status = evs__term_eval(ev, n->args[1], rows, ret);
     return status;
 }
 
-evs_status evs__eval_local(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_local(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
-    const evs__node *let = n->state;
+    const evs__term *let = n->state;
     (void)ev;
     (void)rows;
     *ret = let->held;
@@ -480,7 +480,7 @@ static evs_status eval_root(evs__expr *e,
     e->any_failed = false;
     status = batch_rows(e, in, &rows);
     if (!status)
-        status = evs__node_eval(&ev, e->root, &rows, ret);
+        status = evs__term_eval(&ev, e->root, &rows, ret);
     if (!status && e->any_failed && has_failed_value(e, *ret, &rows))
         status = copy_full(e, *ret, 1, in->rows, ret);
     return status;

@@ -8,7 +8,7 @@
  *
  * Scratch of a node: choice per physical row, the open rows, the rows of the branch at hand.
  */
-#include "expr/node.h"
+#include "expr/term.h"
 
 typedef struct choices {
     uint32_t *choice; /* by physical row: index into cols */
@@ -21,11 +21,11 @@ typedef struct choices {
 } choices;
 
 /* cols and strides, one for each argument that may give the value: made once */
-static evs_status choices_begin(evs__eval *ev, evs__node *n, const evs__rows *rows, choices *c)
+static evs_status choices_begin(evs__eval *ev, evs__term *n, const evs__rows *rows, choices *c)
 {
     evs_context *ctx = ev->expr->ctx;
     size_t total = rows->total, width = sizeof(evs__column *) + sizeof(size_t);
-    evs_status status = evs__node_scratch(ev, n, 3 * total + 1, &c->choice);
+    evs_status status = evs__term_scratch(ev, n, 3 * total + 1, &c->choice);
 
     if (status)
         return status;
@@ -50,14 +50,14 @@ static evs_status choices_begin(evs__eval *ev, evs__node *n, const evs__rows *ro
 }
 
 /* the rows take the value of `arg` */
-static evs_status choose(evs__eval *ev, evs__node *arg, choices *c, const evs__rows *rows)
+static evs_status choose(evs__eval *ev, evs__term *arg, choices *c, const evs__rows *rows)
 {
     evs_status status;
 
     if (rows->count == 0)
         return EVS_OK;
     c->strides[c->col_count] = EVS__STRIDE(arg);
-    status = evs__node_eval(ev, arg, rows, &c->cols[c->col_count]);
+    status = evs__term_eval(ev, arg, rows, &c->cols[c->col_count]);
     EVS__FOR_ROWS(rows, i)
     c->choice[i] = c->col_count;
     c->col_count++;
@@ -65,7 +65,7 @@ static evs_status choose(evs__eval *ev, evs__node *arg, choices *c, const evs__r
 }
 
 /* args: condition, value, ..., [else] */
-evs_status evs__eval_case(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_case(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     choices c;
     evs__column *condition = NULL;
@@ -75,7 +75,7 @@ evs_status evs__eval_case(evs__eval *ev, evs__node *n, const evs__rows *rows, ev
     for (; !status && k + 1 < n->arg_count && c.open_count; k += 2) {
         evs__rows open = {c.open, c.open_count, rows->total};
         evs__rows taken = {c.taken, 0, rows->total};
-        status = evs__node_eval(ev, n->args[k], &open, &condition);
+        status = evs__term_eval(ev, n->args[k], &open, &condition);
         if (status)
             break;
         taken.count = evs__split_rows(condition, EVS__STRIDE(n->args[k]), &open, c.taken, c.open,
@@ -91,7 +91,7 @@ evs_status evs__eval_case(evs__eval *ev, evs__node *n, const evs__rows *rows, ev
     return evs__merge_rows(ev, n, rows, c.cols, c.strides, c.choice, ret);
 }
 
-evs_status evs__eval_coalesce(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_coalesce(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     choices c;
     evs_status status = choices_begin(ev, n, rows, &c);
@@ -118,7 +118,7 @@ evs_status evs__eval_coalesce(evs__eval *ev, evs__node *n, const evs__rows *rows
 }
 
 /* args: value, value = other */
-evs_status evs__eval_nullif(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_nullif(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     choices c;
     evs__column *equal = NULL;
@@ -127,7 +127,7 @@ evs_status evs__eval_nullif(evs__eval *ev, evs__node *n, const evs__rows *rows, 
     if (!status)
         status = choose(ev, n->args[0], &c, rows);
     if (!status)
-        status = evs__node_eval(ev, n->args[1], rows, &equal);
+        status = evs__term_eval(ev, n->args[1], rows, &equal);
     if (status)
         return status;
     EVS__FOR_ROWS(rows, i)
@@ -139,14 +139,14 @@ evs_status evs__eval_nullif(evs__eval *ev, evs__node *n, const evs__rows *rows, 
 }
 
 /* greatest (op GT) and least (op LT) of what is not NULL */
-evs_status evs__eval_extreme(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_extreme(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     choices c;
     evs_status status = choices_begin(ev, n, rows, &c);
 
     for (uint32_t k = 0; !status && k < n->arg_count; k++) {
         c.strides[k] = EVS__STRIDE(n->args[k]);
-        status = evs__node_eval(ev, n->args[k], rows, &c.cols[k]);
+        status = evs__term_eval(ev, n->args[k], rows, &c.cols[k]);
     }
     if (status)
         return status;

@@ -22,7 +22,7 @@
 #include <string.h>
 
 #include "base/time.h"
-#include "expr/node.h"
+#include "expr/term.h"
 
 #define DAY_MS 86400000
 
@@ -274,7 +274,7 @@ static evs_status convert(const evs_type *from, const evs_type *to, cast_value *
 
 /* `CAST: "abc" is not an INT`, `CAST: 300 does not fit INT` */
 static evs_status cast_failed(evs__eval *ev,
-                              const evs__node *n,
+                              const evs__term *n,
                               const evs__column *in,
                               size_t in_row,
                               evs__column *out,
@@ -301,7 +301,7 @@ static evs_status cast_failed(evs__eval *ev,
 }
 
 static evs_status cast_fixed(evs__eval *ev,
-                             evs__node *n,
+                             evs__term *n,
                              const evs__column *in,
                              size_t stride,
                              evs__column *out,
@@ -327,7 +327,7 @@ static evs_status cast_fixed(evs__eval *ev,
 
 /* to VARCHAR and BYTES */
 static evs_status cast_text(evs__eval *ev,
-                            evs__node *n,
+                            evs__term *n,
                             const evs__column *in,
                             size_t stride,
                             evs__column *out,
@@ -389,7 +389,7 @@ static bool widen(const evs__column *in, size_t stride, evs__column *out, const 
     return true;
 }
 
-evs_status evs__eval_cast(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_cast(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *in = NULL, *out = NULL;
     size_t stride = EVS__STRIDE(n->args[0]);

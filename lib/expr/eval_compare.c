@@ -12,7 +12,7 @@
  */
 #include <string.h>
 
-#include "expr/node.h"
+#include "expr/term.h"
 
 typedef struct side {
     const evs__column *c;
@@ -200,7 +200,7 @@ static void distinct_bits(side a, side b, bool negated, evs__column *out, uint32
     }
 }
 
-evs_status evs__eval_compare(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_compare(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[2] = {NULL, NULL};
     side a, b;
@@ -212,9 +212,9 @@ evs_status evs__eval_compare(evs__eval *ev, evs__node *n, const evs__rows *rows,
         status = evs__eval_strict(ev, n, rows, cols, ret);
     } else {
         for (int i = 0; i < 2 && !status; i++)
-            status = evs__node_eval(ev, n->args[i], rows, &cols[i]);
+            status = evs__term_eval(ev, n->args[i], rows, &cols[i]);
         if (!status)
-            status = evs__node_out(ev, n, rows, ret);
+            status = evs__term_out(ev, n, rows, ret);
     }
     if (status)
         return status;

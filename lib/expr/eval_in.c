@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/hash.h"
-#include "expr/node.h"
+#include "expr/term.h"
 
 #define LINEAR 4
 #define EMPTY UINT32_MAX
@@ -65,7 +65,7 @@ static evs_status build_slots(evs_context *ctx, in_set *s)
     return EVS_OK;
 }
 
-evs_status evs__in_prepare(evs_context *ctx, evs__node *n)
+evs_status evs__in_prepare(evs_context *ctx, evs__term *n)
 {
     in_set *s = evs__calloc(ctx, 1, sizeof(*s));
     uint32_t zero = 0;
@@ -98,14 +98,14 @@ static bool contains(const in_set *s, const evs__column *c, uint32_t row)
     return false;
 }
 
-evs_status evs__eval_in(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_in(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     const in_set *s = n->state;
     evs__column *c = NULL;
-    evs_status status = evs__node_eval(ev, n->args[0], rows, &c);
+    evs_status status = evs__term_eval(ev, n->args[0], rows, &c);
 
     if (!status)
-        status = evs__node_out(ev, n, rows, ret);
+        status = evs__term_out(ev, n, rows, ret);
     if (!status)
         status = evs__and_validity(*ret, c, EVS__STRIDE(n->args[0]), rows->total);
     if (status)

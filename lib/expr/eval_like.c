@@ -15,7 +15,7 @@
  */
 #include <string.h>
 
-#include "expr/node.h"
+#include "expr/term.h"
 
 /* `any` marks where pattern has _: its byte in `bytes` is not looked at */
 typedef struct piece {
@@ -192,7 +192,7 @@ static evs_status like_set(evs_context *ctx,
     return like_cut(l, pattern, escape) ? EVS_OK : EVS_ERR_EXPRESSION;
 }
 
-evs_status evs__like_prepare(evs_context *ctx, evs__node *n, evs_error **reterr)
+evs_status evs__like_prepare(evs_context *ctx, evs__term *n, evs_error **reterr)
 {
     like *l = evs__calloc(ctx, 1, sizeof(*l));
     bool escapes = n->arg_count == 3;
@@ -217,7 +217,7 @@ evs_status evs__like_prepare(evs_context *ctx, evs__node *n, evs_error **reterr)
 
 /* the pattern of a row; a fault in it is the row's */
 static evs_status set_row(evs__eval *ev,
-                          evs__node *n,
+                          evs__term *n,
                           evs__column *const *cols,
                           uint32_t row,
                           evs__column *out,
@@ -237,7 +237,7 @@ static evs_status set_row(evs__eval *ev,
     return *ret_failed ? evs__fail_row(ev, n, out, row, status, "%s", why) : status;
 }
 
-evs_status evs__eval_like(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_like(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     const like *l = n->state;
     evs__column *cols[3] = {NULL, NULL, NULL};

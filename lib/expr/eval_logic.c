@@ -16,7 +16,7 @@
  */
 #include <string.h>
 
-#include "expr/node.h"
+#include "expr/term.h"
 
 typedef struct logic {
     bool is_and;
@@ -95,13 +95,13 @@ static void logic_finish(logic *l)
         l->out->validity[bytes - 1] |= (uint8_t)(0xffu << l->total % 8);
 }
 
-evs_status evs__eval_logic(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_logic(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     logic l = {.is_and = n->op == EVS__OP_AND, .total = rows->total};
     evs__rows part = *rows;
     uint32_t *sel = NULL;
     evs__column *c = NULL;
-    evs_status status = evs__node_out(ev, n, rows, &l.out);
+    evs_status status = evs__term_out(ev, n, rows, &l.out);
 
     if (status)
         return status;
@@ -109,7 +109,7 @@ evs_status evs__eval_logic(evs__eval *ev, evs__node *n, const evs__rows *rows, e
     for (uint32_t k = 0; k < n->arg_count; k++) {
         if (k && n->args[k]->partial) {
             /* rows decided once stay so: the selection shrinks in place */
-            if (!sel && (status = evs__node_scratch(ev, n, rows->count, &sel)))
+            if (!sel && (status = evs__term_scratch(ev, n, rows->count, &sel)))
                 return status;
             part.count = undecided_rows(&l, &part, sel);
             part.sel = sel;
@@ -118,7 +118,7 @@ evs_status evs__eval_logic(evs__eval *ev, evs__node *n, const evs__rows *rows, e
             if (part.count == rows->count)
                 part = *rows;
         }
-        status = evs__node_eval(ev, n->args[k], &part, &c);
+        status = evs__term_eval(ev, n->args[k], &part, &c);
         if (!status)
             status = logic_add(&l, c, EVS__STRIDE(n->args[k]));
         if (status)
@@ -129,7 +129,7 @@ evs_status evs__eval_logic(evs__eval *ev, evs__node *n, const evs__rows *rows, e
     return EVS_OK;
 }
 
-evs_status evs__eval_not(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_not(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *c = NULL;
     evs_status status = evs__eval_strict(ev, n, rows, &c, ret);
@@ -142,13 +142,13 @@ evs_status evs__eval_not(evs__eval *ev, evs__node *n, const evs__rows *rows, evs
     return EVS_OK;
 }
 
-evs_status evs__eval_is_null(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_is_null(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *c = NULL;
-    evs_status status = evs__node_eval(ev, n->args[0], rows, &c);
+    evs_status status = evs__term_eval(ev, n->args[0], rows, &c);
 
     if (!status)
-        status = evs__node_out(ev, n, rows, ret);
+        status = evs__term_out(ev, n, rows, ret);
     if (status)
         return status;
     for (size_t i = 0; i < (rows->total + 7) / 8; i++) {

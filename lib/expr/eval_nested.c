@@ -7,12 +7,12 @@
  */
 #include <string.h>
 
-#include "expr/node.h"
+#include "expr/term.h"
 
-evs_status evs__eval_field(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_field(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *c = NULL;
-    evs_status status = evs__node_eval(ev, n->args[0], rows, &c);
+    evs_status status = evs__term_eval(ev, n->args[0], rows, &c);
 
     if (!status)
         *ret = c->children[n->index];
@@ -21,7 +21,7 @@ evs_status evs__eval_field(evs__eval *ev, evs__node *n, const evs__rows *rows, e
 
 /* out = elements[pick[i]] for the rows that count, UINT32_MAX: NULL */
 static evs_status pick_elements(evs__eval *ev,
-                                evs__node *n,
+                                evs__term *n,
                                 const evs__rows *rows,
                                 const evs__column *elements,
                                 const uint32_t *pick,
@@ -29,7 +29,7 @@ static evs_status pick_elements(evs__eval *ev,
 {
     bool fixed = evs__type_width(n->type->id) >= 0;
     evs__column *out = NULL;
-    evs_status status = evs__node_out(ev, n, rows, &out);
+    evs_status status = evs__term_out(ev, n, rows, &out);
 
     if (fixed && !status)
         out->length = 0; /* appended like the others */
@@ -50,16 +50,16 @@ static evs_status pick_elements(evs__eval *ev,
     return status;
 }
 
-evs_status evs__eval_element(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_element(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *list = NULL, *index = NULL;
     uint32_t *pick = NULL;
-    evs_status status = evs__node_eval(ev, n->args[0], rows, &list);
+    evs_status status = evs__term_eval(ev, n->args[0], rows, &list);
 
     if (!status)
-        status = evs__node_eval(ev, n->args[1], rows, &index);
+        status = evs__term_eval(ev, n->args[1], rows, &index);
     if (!status)
-        status = evs__node_scratch(ev, n, rows->total, &pick);
+        status = evs__term_scratch(ev, n, rows->total, &pick);
     if (status)
         return status;
     EVS__FOR_ROWS(rows, i)
@@ -74,17 +74,17 @@ evs_status evs__eval_element(evs__eval *ev, evs__node *n, const evs__rows *rows,
 }
 
 evs_status
-evs__eval_map_value(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs__eval_map_value(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *map = NULL, *key = NULL;
     const evs__column *keys;
     uint32_t *pick = NULL;
-    evs_status status = evs__node_eval(ev, n->args[0], rows, &map);
+    evs_status status = evs__term_eval(ev, n->args[0], rows, &map);
 
     if (!status)
-        status = evs__node_eval(ev, n->args[1], rows, &key);
+        status = evs__term_eval(ev, n->args[1], rows, &key);
     if (!status)
-        status = evs__node_scratch(ev, n, rows->total, &pick);
+        status = evs__term_scratch(ev, n, rows->total, &pick);
     if (status)
         return status;
     keys = map->children[0]->children[0];

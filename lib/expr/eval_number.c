@@ -12,7 +12,7 @@
  */
 #include <math.h>
 
-#include "expr/node.h"
+#include "expr/term.h"
 
 typedef struct operands {
     evs__column *cols[2];
@@ -20,7 +20,7 @@ typedef struct operands {
     evs__column *out;
 } operands;
 
-static evs_status eval_operands(evs__eval *ev, evs__node *n, const evs__rows *rows, operands *o)
+static evs_status eval_operands(evs__eval *ev, evs__term *n, const evs__rows *rows, operands *o)
 {
     evs_status status = evs__eval_strict(ev, n, rows, o->cols, &o->out);
     for (uint32_t i = 0; i < n->arg_count && i < 2; i++)
@@ -54,7 +54,7 @@ static size_t value_text(const evs__column *c, size_t row, char *out)
     }
 }
 
-static evs_status overflow_row(evs__eval *ev, const evs__node *n, const operands *o, uint32_t row)
+static evs_status overflow_row(evs__eval *ev, const evs__term *n, const operands *o, uint32_t row)
 {
     char a[EVS__DECIMAL_TEXT_MAX], b[EVS__DECIMAL_TEXT_MAX];
     size_t la = value_text(o->cols[0], row * o->strides[0], a);
@@ -69,7 +69,7 @@ static evs_status overflow_row(evs__eval *ev, const evs__node *n, const operands
                          evs_type_print(n->type));
 }
 
-static evs_status zero_row(evs__eval *ev, const evs__node *n, const operands *o, uint32_t row)
+static evs_status zero_row(evs__eval *ev, const evs__term *n, const operands *o, uint32_t row)
 {
     return evs__fail_row(ev, n, o->out, row, EVS_ERR_EXPRESSION, "division by zero");
 }
@@ -141,7 +141,7 @@ INT_LOOP(i64_mod, int64_t, i64, CHECKED_MOD(int64_t, INT64_MIN))
 
 /* the same in 128 bits, which cannot overflow; NULL rows are left alone */
 static evs_status
-find_failed_ints(evs__eval *ev, const evs__node *n, const operands *o, const evs__rows *rows)
+find_failed_ints(evs__eval *ev, const evs__term *n, const operands *o, const evs__rows *rows)
 {
     bool small = o->out->type->id == EVS_TYPE_INT || o->out->type->id == EVS_TYPE_DATE;
     bool divides = n->op == EVS__OP_DIV || n->op == EVS__OP_MOD;
@@ -173,7 +173,7 @@ find_failed_ints(evs__eval *ev, const evs__node *n, const operands *o, const evs
     return EVS_OK;
 }
 
-static evs_status eval_i32(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+static evs_status eval_i32(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     static bool (*const loops[])(const operands *, const evs__rows *) = {[EVS__OP_ADD] = i32_add,
                                                                          [EVS__OP_SUB] = i32_sub,
@@ -192,7 +192,7 @@ static evs_status eval_i32(evs__eval *ev, evs__node *n, const evs__rows *rows, e
     return EVS_OK;
 }
 
-static evs_status eval_i64(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+static evs_status eval_i64(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     static bool (*const loops[])(const operands *, const evs__rows *) = {[EVS__OP_ADD] = i64_add,
                                                                          [EVS__OP_SUB] = i64_sub,
@@ -233,7 +233,7 @@ DOUBLE_LOOP(f64_div, x / y)
 DOUBLE_LOOP(f64_mod, fmod(x, y))
 
 static evs_status
-find_zero_divisors(evs__eval *ev, const evs__node *n, const operands *o, const evs__rows *rows)
+find_zero_divisors(evs__eval *ev, const evs__term *n, const operands *o, const evs__rows *rows)
 {
     EVS__FOR_ROWS(rows, i)
     {
@@ -246,7 +246,7 @@ find_zero_divisors(evs__eval *ev, const evs__node *n, const operands *o, const e
     return EVS_OK;
 }
 
-static evs_status eval_f64(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+static evs_status eval_f64(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     static void (*const loops[])(const operands *, const evs__rows *) = {[EVS__OP_ADD] = f64_add,
                                                                          [EVS__OP_SUB] = f64_sub,
@@ -271,7 +271,7 @@ static evs_status eval_f64(evs__eval *ev, evs__node *n, const evs__rows *rows, e
 /* ---- decimals: operands of any scale ---- */
 
 static bool decimal_row(
-    const evs__node *n, evs__int128 x, int32_t sx, evs__int128 y, int32_t sy, evs__int128 *ret)
+    const evs__term *n, evs__int128 x, int32_t sx, evs__int128 y, int32_t sy, evs__int128 *ret)
 {
     int32_t scale = n->type->scale;
     bool fits;
@@ -293,7 +293,7 @@ static bool decimal_row(
     return fits && evs__decimal_fits(*ret, n->type->precision);
 }
 
-evs_status evs__eval_decimal(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_decimal(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     operands o;
     bool divides = n->op == EVS__OP_DIV || n->op == EVS__OP_MOD;
@@ -322,7 +322,7 @@ evs_status evs__eval_decimal(evs__eval *ev, evs__node *n, const evs__rows *rows,
 
 /* ---- unary minus ---- */
 
-evs_status evs__eval_negate(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_negate(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     operands o;
     evs_status status = eval_operands(ev, n, rows, &o);
@@ -356,7 +356,7 @@ evs_status evs__eval_negate(evs__eval *ev, evs__node *n, const evs__rows *rows, 
     return EVS_OK;
 }
 
-evs__node_fn evs__number_evaluator(evs__op op, evs_type_id id)
+evs__term_fn evs__number_evaluator(evs__op op, evs_type_id id)
 {
     (void)op;
     switch (id) {

@@ -6,7 +6,7 @@
  */
 #include "expr/functions.h"
 
-static bool all_nullable(const evs__node *call, uint32_t from)
+static bool all_nullable(const evs__term *call, uint32_t from)
 {
     for (uint32_t i = from; i < call->arg_count; i++) {
         if (!call->args[i]->type->nullable)
@@ -17,7 +17,7 @@ static bool all_nullable(const evs__node *call, uint32_t from)
 
 /* coalesce, greatest, least: NULL when all are */
 static evs_status
-type_unless_all_null(evs_context *ctx, const evs__node *call, bool nullable, const evs_type **ret)
+type_unless_all_null(evs_context *ctx, const evs__term *call, bool nullable, const evs_type **ret)
 {
     (void)ctx;
     (void)nullable;
@@ -26,7 +26,7 @@ type_unless_all_null(evs_context *ctx, const evs__node *call, bool nullable, con
 
 /* if: NULL when one of both may be */
 static evs_status
-type_of_branches(evs_context *ctx, const evs__node *call, bool nullable, const evs_type **ret)
+type_of_branches(evs_context *ctx, const evs__term *call, bool nullable, const evs_type **ret)
 {
     (void)ctx;
     (void)nullable;
@@ -36,7 +36,7 @@ type_of_branches(evs_context *ctx, const evs__node *call, bool nullable, const e
 
 /* no digits after the point, one more before it */
 static evs_status
-type_whole(evs_context *ctx, const evs__node *call, bool nullable, const evs_type **ret)
+type_whole(evs_context *ctx, const evs__term *call, bool nullable, const evs_type **ret)
 {
     const evs_type *t = call->args[0]->type;
     int32_t precision = t->precision - t->scale + 1;
@@ -45,7 +45,7 @@ type_whole(evs_context *ctx, const evs__node *call, bool nullable, const evs_typ
 
 /* rounding may carry into one more digit */
 static evs_status
-type_rounded(evs_context *ctx, const evs__node *call, bool nullable, const evs_type **ret)
+type_rounded(evs_context *ctx, const evs__term *call, bool nullable, const evs_type **ret)
 {
     const evs_type *t = call->args[0]->type;
     return evs__type_decimal(ctx, t->precision < 38 ? t->precision + 1 : 38, t->scale, nullable,

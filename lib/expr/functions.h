@@ -18,16 +18,16 @@
 #ifndef EVS_EXPR_FUNCTIONS_H
 #define EVS_EXPR_FUNCTIONS_H
 
-#include "expr/node.h"
+#include "expr/term.h"
 
 struct evs__function {
     const char *name;
     const char *args;
     const char *result;
-    evs__node_fn eval; /* NULL: another name of the operator `alias` */
+    evs__term_fn eval; /* NULL: another name of the operator `alias` */
     const char *alias;
     evs_status (*result_type)(evs_context *ctx,
-                              const evs__node *call,
+                              const evs__term *call,
                               bool nullable,
                               const evs_type **ret);
     const char *group; /* of the reference: "number", "text", "time", "choice", "nested", "other" */
@@ -54,11 +54,11 @@ struct evs__host_function {
     evs__host_function *next;
 };
 const evs__host_function *evs__host_functions(evs_context *ctx);
-evs_status evs__eval_host(evs__eval *, evs__node *, const evs__rows *, evs__column **);
+evs_status evs__eval_host(evs__eval *, evs__term *, const evs__rows *, evs__column **);
 
 /* functions_*.c, referred to by the table only */
 #define EVS__EVALUATOR(name)                                                                       \
-    evs_status name(evs__eval *, evs__node *, const evs__rows *, evs__column **)
+    evs_status name(evs__eval *, evs__term *, const evs__rows *, evs__column **)
 EVS__EVALUATOR(evs__fn_same);
 EVS__EVALUATOR(evs__fn_abs);
 EVS__EVALUATOR(evs__fn_sign);

@@ -11,12 +11,12 @@
 
 #include "expr/functions.h"
 
-evs_status evs__fn_same(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_same(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
-    return evs__node_eval(ev, n->args[0], rows, ret);
+    return evs__term_eval(ev, n->args[0], rows, ret);
 }
 
-evs_status evs__fn_abs(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_abs(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *in = NULL, *out = NULL;
     size_t stride = EVS__STRIDE(n->args[0]);
@@ -54,7 +54,7 @@ evs_status evs__fn_abs(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__
 }
 
 /* of a DOUBLE: the sign of NaN is 0 */
-evs_status evs__fn_sign(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_sign(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *in = NULL;
     size_t stride = EVS__STRIDE(n->args[0]);
@@ -88,7 +88,7 @@ static double round_digits(double d, int64_t digits)
 }
 
 /* round(DOUBLE [, INT]) */
-evs_status evs__fn_round(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_round(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[2] = {NULL, NULL};
     size_t stride = EVS__STRIDE(n->args[0]);
@@ -137,7 +137,7 @@ static bool round_decimal(evs__int128 v, int32_t scale, int64_t digits, evs__int
 
 /* round, ceil, floor of DECIMAL to DECIMAL(p, 0); round(DECIMAL, INT) keeps the scale */
 evs_status
-evs__fn_round_decimal(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs__fn_round_decimal(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[2] = {NULL, NULL}, *out = NULL;
     size_t stride = EVS__STRIDE(n->args[0]);
@@ -166,7 +166,7 @@ evs__fn_round_decimal(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__c
 }
 
 /* ceil, floor, sqrt, exp, ln of DOUBLE */
-evs_status evs__fn_real(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_real(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     static const struct {
         const char *name;
@@ -200,7 +200,7 @@ evs_status evs__fn_real(evs__eval *ev, evs__node *n, const evs__rows *rows, evs_
     return EVS_OK;
 }
 
-evs_status evs__fn_power(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_power(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[2] = {NULL, NULL}, *out = NULL;
     evs_status status = evs__eval_strict(ev, n, rows, cols, &out);

@@ -5,7 +5,7 @@
 #include "expr/functions.h"
 
 evs_status
-evs__fn_cardinality(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs__fn_cardinality(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *in = NULL;
     size_t stride = EVS__STRIDE(n->args[0]);
@@ -21,7 +21,7 @@ evs__fn_cardinality(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__col
 
 /* elements that are NULL are equal to nothing */
 evs_status
-evs__fn_array_contains(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs__fn_array_contains(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[2] = {NULL, NULL};
     size_t stride = EVS__STRIDE(n->args[0]), value_stride = EVS__STRIDE(n->args[1]);
@@ -47,12 +47,12 @@ evs__fn_array_contains(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__
 }
 
 /* the hash that keys of windows and exchanges have; NULL is a value */
-evs_status evs__fn_hash64(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_hash64(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *in = NULL, *out = NULL;
     uint64_t *hashes;
     uint32_t zero = 0;
-    evs_status status = evs__node_out(ev, n, rows, &out);
+    evs_status status = evs__term_out(ev, n, rows, &out);
 
     if (status)
         return status;
@@ -61,7 +61,7 @@ evs_status evs__fn_hash64(evs__eval *ev, evs__node *n, const evs__rows *rows, ev
     for (uint32_t k = 0; k < rows->count; k++)
         hashes[k] = 0;
     for (uint32_t a = 0; a < n->arg_count; a++) {
-        if ((status = evs__node_eval(ev, n->args[a], rows, &in)))
+        if ((status = evs__term_eval(ev, n->args[a], rows, &in)))
             return status;
         if (!n->args[a]->constant) {
             evs__column_hash(in, rows->sel, rows->count, hashes);

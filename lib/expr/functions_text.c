@@ -30,7 +30,7 @@ static size_t offset_of(evs_string_view s, size_t k)
     return at < s.len ? at : s.len;
 }
 
-evs_status evs__fn_length(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_length(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[1] = {NULL};
     bool bytes = n->args[0]->type->id == EVS_TYPE_BYTES;
@@ -114,7 +114,7 @@ static void copy_case(char *to, evs_string_view s, bool upper)
 }
 
 evs_status
-evs__fn_change_case(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs__fn_change_case(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[1] = {NULL};
     bool upper = n->function->name[0] == 'u';
@@ -138,7 +138,7 @@ evs__fn_change_case(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__col
 /* ---- parts ---- */
 
 /* trim, ltrim, rtrim: spaces */
-evs_status evs__fn_trim(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_trim(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[1] = {NULL};
     bool left = n->function->name[0] != 'r', right = n->function->name[0] != 'l';
@@ -176,7 +176,7 @@ static evs_string_view substring(evs_string_view s, int64_t start, int64_t lengt
     return (evs_string_view){s.data + from, to};
 }
 
-evs_status evs__fn_substring(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_substring(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[3] = {NULL, NULL, NULL};
     evs_status status = evs__eval_strict(ev, n, rows, cols, ret);
@@ -205,7 +205,7 @@ static const char *find(evs_string_view s, evs_string_view part)
 }
 
 /* position(part, text), strpos(text, part), instr(text, part): from 1; 0: it is not there */
-evs_status evs__fn_position(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_position(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[2] = {NULL, NULL};
     int part = n->function->name[0] == 'p' ? 0 : 1;
@@ -227,7 +227,7 @@ evs_status evs__fn_position(evs__eval *ev, evs__node *n, const evs__rows *rows, 
 }
 
 /* starts_with, ends_with, contains */
-evs_status evs__fn_contains(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_contains(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[2] = {NULL, NULL};
     char which = n->function->name[0];
@@ -280,7 +280,7 @@ static evs_string_view split_part(evs_string_view s, evs_string_view delimiter, 
     }
 }
 
-evs_status evs__fn_split_part(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_split_part(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[3] = {NULL, NULL, NULL};
     evs_status status = evs__eval_strict(ev, n, rows, cols, ret);
@@ -329,7 +329,7 @@ static size_t replace(evs_string_view s, evs_string_view from, evs_string_view w
     return len;
 }
 
-evs_status evs__fn_replace(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_replace(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[3] = {NULL, NULL, NULL};
     evs_status status = evs__eval_strict(ev, n, rows, cols, ret);
@@ -353,7 +353,7 @@ evs_status evs__fn_replace(evs__eval *ev, evs__node *n, const evs__rows *rows, e
 
 /* the arguments one behind the other; those that are NULL are left out */
 static evs_status
-concat_row(evs__eval *ev, evs__node *n, evs__column *const *cols, uint32_t i, evs__column *out)
+concat_row(evs__eval *ev, evs__term *n, evs__column *const *cols, uint32_t i, evs__column *out)
 {
     size_t len = 0;
     char *room;
@@ -371,7 +371,7 @@ concat_row(evs__eval *ev, evs__node *n, evs__column *const *cols, uint32_t i, ev
 }
 
 evs_status
-evs__fn_concat_strict(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs__fn_concat_strict(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[EVS__ARGS_MAX];
     evs_status status = evs__eval_strict(ev, n, rows, cols, ret);
@@ -387,15 +387,15 @@ evs__fn_concat_strict(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__c
 }
 
 /* NULLs count as empty */
-evs_status evs__fn_concat(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_concat(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[EVS__ARGS_MAX];
     evs_status status = EVS_OK;
 
     for (uint32_t k = 0; k < n->arg_count && !status; k++)
-        status = evs__node_eval(ev, n->args[k], rows, &cols[k]);
+        status = evs__term_eval(ev, n->args[k], rows, &cols[k]);
     if (!status)
-        status = evs__node_out(ev, n, rows, ret);
+        status = evs__term_out(ev, n, rows, ret);
     if (status)
         return status;
     EVS__FOR_ROWS(rows, i)

@@ -132,7 +132,7 @@ static bool trunc_to(unit u, int64_t ms, int64_t *ret)
 
 /* extract(unit, timestamp) and date_trunc(unit, timestamp) */
 static evs_status
-unit_function(evs__eval *ev, evs__node *n, const evs__rows *rows, bool truncates, evs__column **ret)
+unit_function(evs__eval *ev, evs__term *n, const evs__rows *rows, bool truncates, evs__column **ret)
 {
     evs__column *cols[2] = {NULL, NULL}, *out = NULL;
     size_t unit_stride = EVS__STRIDE(n->args[0]), stride = EVS__STRIDE(n->args[1]);
@@ -171,18 +171,18 @@ unit_function(evs__eval *ev, evs__node *n, const evs__rows *rows, bool truncates
     return EVS_OK;
 }
 
-evs_status evs__fn_date_trunc(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_date_trunc(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     return unit_function(ev, n, rows, true, ret);
 }
 
-evs_status evs__fn_extract(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_extract(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     return unit_function(ev, n, rows, false, ret);
 }
 
 /* year(timestamp), month(timestamp) ... */
-evs_status evs__fn_time_part(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__fn_time_part(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *in = NULL;
     size_t stride = EVS__STRIDE(n->args[0]);

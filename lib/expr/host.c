@@ -317,7 +317,7 @@ static const char *put_value(evs__column *out, uint32_t row, const evs_value *v)
 
 /* one row; text is appended by the caller */
 static evs_status call_row(evs__eval *ev,
-                           const evs__node *n,
+                           const evs__term *n,
                            evs__column *const *cols,
                            evs__column *out,
                            uint32_t row,
@@ -350,7 +350,7 @@ static evs_status call_row(evs__eval *ev,
     return evs__column_set_null(out, row);
 }
 
-evs_status evs__eval_host(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs_status evs__eval_host(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     evs__column *cols[EVS__ARGS_MAX];
     evs__column *out = NULL;
@@ -359,9 +359,9 @@ evs_status evs__eval_host(evs__eval *ev, evs__node *n, const evs__rows *rows, ev
     evs_status status = EVS_OK;
 
     for (uint32_t i = 0; i < n->arg_count && !status; i++)
-        status = evs__node_eval(ev, n->args[i], rows, &cols[i]);
+        status = evs__term_eval(ev, n->args[i], rows, &cols[i]);
     if (!status)
-        status = evs__node_out(ev, n, rows, &out);
+        status = evs__term_out(ev, n, rows, &out);
     if (status)
         return status;
     EVS__FOR_ROWS(rows, i)

@@ -1,5 +1,5 @@
 /*
- * expr/node.h: the compiled form of an expression and the tools of its evaluators.
+ * expr/term.h: the compiled form of an expression and the tools of its evaluators.
  *
  *   evs__expr -> root node -> args ...      each node: type, evaluator, its own result column
  *
@@ -16,14 +16,14 @@
  * NULL rows are zero, and evs__zero_nulls() keeps it so. A row that fails is told once per
  * evaluation of the expression, by evs__fail_row(), and becomes NULL.
  */
-#ifndef EVS_EXPR_NODE_H
-#define EVS_EXPR_NODE_H
+#ifndef EVS_EXPR_TERM_H
+#define EVS_EXPR_TERM_H
 
 #include "expr/expr.h"
 
 #define EVS__ARGS_MAX 32 /* of strict nodes; AND, OR, CASE, IN and the like have no such bound */
 
-typedef struct evs__node evs__node;
+typedef struct evs__term evs__term;
 typedef struct evs__function evs__function;
 
 /* the rows that count: sel ascending, or NULL: rows 0 .. count - 1, all of them */
@@ -40,8 +40,8 @@ typedef struct evs__eval {
     void *user_data;
 } evs__eval;
 
-typedef evs_status (*evs__node_fn)(evs__eval *ev,
-                                   evs__node *n,
+typedef evs_status (*evs__term_fn)(evs__eval *ev,
+                                   evs__term *n,
                                    const evs__rows *rows,
                                    evs__column **ret);
 
@@ -63,11 +63,11 @@ typedef enum evs__op {
     EVS__OP_OR
 } evs__op;
 
-struct evs__node {
-    evs__node *next; /* all nodes of the expression */
-    evs__node_fn eval;
+struct evs__term {
+    evs__term *next; /* all nodes of the expression */
+    evs__term_fn eval;
     const evs_type *type; /* referenced; NULL: the literal NULL, before it got a type */
-    evs__node **args;
+    evs__term **args;
     uint32_t arg_count;
     uint32_t position; /* in the text */
     evs__op op;
@@ -88,8 +88,8 @@ struct evs__node {
 struct evs__expr {
     evs_context *ctx;
     const evs_type *row; /* referenced */
-    evs__node *nodes;
-    evs__node *root;
+    evs__term *nodes;
+    evs__term *root;
     evs__column *full; /* a constant, or a result that is not the root's own, for all rows */
     uint32_t *order;   /* the selection made ascending */
     size_t order_capacity;
@@ -109,23 +109,23 @@ struct evs__expr {
          i##_k < (rows)->count && (i = (rows)->sel ? (rows)->sel[i##_k] : i##_k, true); i##_k++)
 
 static inline evs_status
-evs__node_eval(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret)
+evs__term_eval(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret)
 {
     return n->eval(ev, n, rows, ret);
 }
 
 /* n's result column, empty of NULLs, with `rows->total` rows; text columns have length 0 */
-evs_status evs__node_out(evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **ret);
+evs_status evs__term_out(evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **ret);
 /* as above, args evaluated into cols[], and the result NULL where one of them is */
 evs_status evs__eval_strict(
-    evs__eval *ev, evs__node *n, const evs__rows *rows, evs__column **cols, evs__column **ret);
+    evs__eval *ev, evs__term *n, const evs__rows *rows, evs__column **cols, evs__column **ret);
 /* out NULL also where c is (stride 0: its one row says it of all) */
 evs_status evs__and_validity(evs__column *out, const evs__column *c, size_t stride, uint32_t total);
 /* values of NULL rows to zero, as columns promise (fixed width) */
 void evs__zero_nulls(evs__column *out);
 /* the row failed: told (once), NULL and zero in `out`; text is left to the caller */
 evs_status evs__fail_row(evs__eval *ev,
-                         const evs__node *n,
+                         const evs__term *n,
                          evs__column *out,
                          uint32_t row,
                          evs_status status,
@@ -133,9 +133,9 @@ evs_status evs__fail_row(evs__eval *ev,
                          ...) EVS_PRINTF(6, 7);
 /* tell it only */
 evs_status
-evs__tell_row(evs__eval *ev, const evs__node *n, uint32_t row, evs_status status, const char *why);
+evs__tell_row(evs__eval *ev, const evs__term *n, uint32_t row, evs_status status, const char *why);
 /* room for `count` row numbers that stays with the node */
-evs_status evs__node_scratch(evs__eval *ev, evs__node *n, size_t count, uint32_t **ret);
+evs_status evs__term_scratch(evs__eval *ev, evs__term *n, size_t count, uint32_t **ret);
 
 /* length of a type's text without NOT NULL, for messages with "%.*s" */
 static inline int evs__type_len(const evs_type *type)
@@ -146,7 +146,7 @@ static inline int evs__type_len(const evs_type *type)
 /* Rows of an owned text column, in ascending order; rows in between become empty. */
 evs_status evs__text_skip(evs__column *out, uint32_t row);
 evs_status evs__text_put(evs__eval *ev,
-                         const evs__node *n,
+                         const evs__term *n,
                          evs__column *out,
                          uint32_t row,
                          const char *data,
@@ -154,12 +154,12 @@ evs_status evs__text_put(evs__eval *ev,
 
 /* room for `len` bytes as the text of `row`, to be filled; NULL in *ret: the row failed */
 evs_status evs__text_room(
-    evs__eval *ev, const evs__node *n, evs__column *out, uint32_t row, size_t len, char **ret);
+    evs__eval *ev, const evs__term *n, evs__column *out, uint32_t row, size_t len, char **ret);
 
 /* row i of *cols[choice[i]] for each row that counts; choice UINT32_MAX: NULL. strides[] as ever.
  */
 evs_status evs__merge_rows(evs__eval *ev,
-                           evs__node *n,
+                           evs__term *n,
                            const evs__rows *rows,
                            evs__column *const *cols,
                            const size_t *strides,
@@ -177,38 +177,38 @@ uint32_t evs__split_rows(const evs__column *c,
 
 /* ---- evaluators, by file ---- */
 
-evs_status evs__eval_constant(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__eval_column(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__eval_let(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__eval_local(evs__eval *, evs__node *, const evs__rows *, evs__column **);
+evs_status evs__eval_constant(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__eval_column(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__eval_let(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__eval_local(evs__eval *, evs__term *, const evs__rows *, evs__column **);
 /* eval_logic.c */
-evs_status evs__eval_logic(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__eval_not(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__eval_is_null(evs__eval *, evs__node *, const evs__rows *, evs__column **);
+evs_status evs__eval_logic(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__eval_not(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__eval_is_null(evs__eval *, evs__term *, const evs__rows *, evs__column **);
 /* eval_compare.c */
-evs_status evs__eval_compare(evs__eval *, evs__node *, const evs__rows *, evs__column **);
+evs_status evs__eval_compare(evs__eval *, evs__term *, const evs__rows *, evs__column **);
 /* eval_number.c, eval_decimal.c: picked by operator and type */
-evs__node_fn evs__number_evaluator(evs__op op, evs_type_id id);
-evs_status evs__eval_negate(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__eval_decimal(evs__eval *, evs__node *, const evs__rows *, evs__column **);
+evs__term_fn evs__number_evaluator(evs__op op, evs_type_id id);
+evs_status evs__eval_negate(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__eval_decimal(evs__eval *, evs__term *, const evs__rows *, evs__column **);
 /* eval_case.c */
-evs_status evs__eval_case(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__eval_coalesce(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__eval_nullif(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__eval_extreme(evs__eval *, evs__node *, const evs__rows *, evs__column **);
+evs_status evs__eval_case(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__eval_coalesce(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__eval_nullif(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__eval_extreme(evs__eval *, evs__term *, const evs__rows *, evs__column **);
 /* eval_in.c: args[0] in the constants args[1..); prepares n->state */
-evs_status evs__eval_in(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__in_prepare(evs_context *ctx, evs__node *n);
+evs_status evs__eval_in(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__in_prepare(evs_context *ctx, evs__term *n);
 /* eval_like.c: prepares n->state of a constant pattern */
-evs_status evs__eval_like(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__like_prepare(evs_context *ctx, evs__node *n, evs_error **reterr);
+evs_status evs__eval_like(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__like_prepare(evs_context *ctx, evs__term *n, evs_error **reterr);
 /* eval_nested.c */
-evs_status evs__eval_field(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__eval_element(evs__eval *, evs__node *, const evs__rows *, evs__column **);
-evs_status evs__eval_map_value(evs__eval *, evs__node *, const evs__rows *, evs__column **);
+evs_status evs__eval_field(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__eval_element(evs__eval *, evs__term *, const evs__rows *, evs__column **);
+evs_status evs__eval_map_value(evs__eval *, evs__term *, const evs__rows *, evs__column **);
 /* eval_cast.c */
 bool evs__cast_exists(const evs_type *from, const evs_type *to);
-evs_status evs__eval_cast(evs__eval *, evs__node *, const evs__rows *, evs__column **);
+evs_status evs__eval_cast(evs__eval *, evs__term *, const evs__rows *, evs__column **);
 
 /* ---- decimals (decimal.c) ---- */
 
