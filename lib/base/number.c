@@ -12,9 +12,10 @@
  *      is one sticky digit, which no double's half-way point can tell apart.
  *
  * Double to text is the shortest that reads back as the same double, and of those the closest
- * (Giulietti 2021, "The Schubfach way to render doubles"), with the same table of powers.
+ * (Giulietti 2021, "The Schubfach way to render doubles"), with the same table of powers; what
+ * stands for a few decimal places is found by trying.
  *
- * Cost: 20-40 ns for usual numbers either way; step 3 some microseconds, without allocation.
+ * Cost: 10-40 ns for usual numbers either way; step 3 some microseconds, without allocation.
  */
 #include <math.h>
 #include <string.h>
@@ -78,16 +79,56 @@ evs_status evs__parse_int(const char *text, size_t len, int64_t *ret)
     return EVS_OK;
 }
 
+static const char digit_pairs[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233"
+    "34353637383940414243444546474849505152535455565758596061626364656667"
+    "6869707172737475767778798081828384858687888990919293949596979899";
+
+static char *put_pair(char *p, uint64_t v)
+{
+    memcpy(p, digit_pairs + 2 * v, 2);
+    return p + 2;
+}
+
+static size_t digit_count(uint64_t v)
+{
+    static const uint64_t power[] = {0,
+                                     10,
+                                     100,
+                                     1000,
+                                     10000,
+                                     100000,
+                                     1000000,
+                                     10000000,
+                                     100000000,
+                                     1000000000,
+                                     10000000000,
+                                     100000000000,
+                                     1000000000000,
+                                     10000000000000,
+                                     100000000000000,
+                                     1000000000000000,
+                                     10000000000000000,
+                                     100000000000000000,
+                                     1000000000000000000,
+                                     10000000000000000000u};
+    /* 1233 / 4096 is log10(2), near enough for 64 bits */
+    size_t n = (size_t)(64 - __builtin_clzll(v | 1)) * 1233 >> 12;
+    return n + (v >= power[n]);
+}
+
 static size_t format_u64(uint64_t v, char *out)
 {
-    char tmp[20];
-    size_t n = sizeof(tmp);
-    do {
-        tmp[--n] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    memcpy(out, tmp + n, sizeof(tmp) - n);
-    return sizeof(tmp) - n;
+    size_t n = digit_count(v | 1);
+    char *p = out + n;
+
+    for (; v >= 100; v /= 100)
+        put_pair(p -= 2, v % 100);
+    if (v >= 10)
+        put_pair(p - 2, v);
+    else
+        p[-1] = (char)('0' + v);
+    return n;
 }
 
 size_t evs__format_int(int64_t value, char *out)
@@ -456,6 +497,36 @@ static size_t place_point(const char *digits, int32_t n, int32_t point, char *ou
     return (size_t)(p - out) + evs__format_int(point - 1, p);
 }
 
+/*
+ * Doubles that stand for at most six places, as amounts and measurements do. The candidate has at
+ * most 15 digits; if it reads back as v it is the shortest, since no two such decimals are the same
+ * double. 0: v is none of them.
+ */
+static size_t format_six_places(double v, char *out)
+{
+    uint64_t millionths, fraction;
+    size_t n;
+
+    if (!(v >= 1e-3 && v < 1e9))
+        return 0;
+    millionths = (uint64_t)(v * 1e6 + 0.5);
+    if ((double)millionths / 1e6 != v)
+        return 0;
+    fraction = millionths % 1000000;
+    n = format_u64(millionths / 1000000, out);
+    out[n++] = '.';
+    if (!fraction) {
+        out[n++] = '0';
+        return n;
+    }
+    put_pair(out + n, fraction / 10000);
+    put_pair(out + n + 2, fraction / 100 % 100);
+    put_pair(out + n + 4, fraction % 100);
+    for (n += 6; out[n - 1] == '0'; n--)
+        ;
+    return n;
+}
+
 size_t evs__format_double(double value, char *out)
 {
     uint64_t bits = bits_of_double(value);
@@ -480,6 +551,9 @@ size_t evs__format_double(double value, char *out)
         memcpy(out + n, "Infinity", 8);
         return n + 8;
     }
+    count = format_six_places(double_of_bits(bits), out + n);
+    if (count)
+        return n + count;
     v = shortest_digits(bits, &exponent);
     while (v % 10 == 0) {
         v /= 10;

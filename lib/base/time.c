@@ -178,39 +178,44 @@ evs_status evs__clock_parse(const char *text, size_t len, int32_t *ret_ms)
 
 /* ---- printing ---- */
 
-static char *put_digits(char *p, int64_t v, int n)
+static char *put_two(char *p, uint32_t v)
 {
-    for (int i = n - 1; i >= 0; i--) {
-        p[i] = (char)('0' + v % 10);
-        v /= 10;
-    }
-    return p + n;
+    p[0] = (char)('0' + v / 10);
+    p[1] = (char)('0' + v % 10);
+    return p + 2;
 }
 
 static char *put_date(char *p, int64_t days)
 {
     int64_t year;
     int32_t month, day;
+    uint32_t digits;
 
     evs__civil_from_days(days, &year, &month, &day);
     if (year < 0)
         *p++ = '-';
-    p = put_digits(p, year < 0 ? -year : year, 4);
+    digits = (uint32_t)(year < 0 ? -year : year);
+    p = put_two(p, digits / 100);
+    p = put_two(p, digits % 100);
     *p++ = '-';
-    p = put_digits(p, month, 2);
+    p = put_two(p, (uint32_t)month);
     *p++ = '-';
-    return put_digits(p, day, 2);
+    return put_two(p, (uint32_t)day);
 }
 
-static char *put_clock(char *p, int64_t ms)
+/* ms within a day */
+static char *put_clock(char *p, uint32_t ms)
 {
-    p = put_digits(p, ms / 3600000, 2);
+    uint32_t second = ms / 1000;
+
+    p = put_two(p, second / 3600);
     *p++ = ':';
-    p = put_digits(p, ms / 60000 % 60, 2);
+    p = put_two(p, second / 60 % 60);
     *p++ = ':';
-    p = put_digits(p, ms / 1000 % 60, 2);
+    p = put_two(p, second % 60);
     *p++ = '.';
-    return put_digits(p, ms % 1000, 3);
+    *p++ = (char)('0' + ms % 1000 / 100);
+    return put_two(p, ms % 100);
 }
 
 size_t evs__time_format(int64_t ms, char *out)
@@ -222,7 +227,7 @@ size_t evs__time_format(int64_t ms, char *out)
         return evs__format_int(ms, out);
     p = put_date(out, days);
     *p++ = 'T';
-    p = put_clock(p, ms - days * DAY_MS);
+    p = put_clock(p, (uint32_t)(ms - days * DAY_MS));
     *p++ = 'Z';
     return (size_t)(p - out);
 }
@@ -238,7 +243,7 @@ size_t evs__clock_format(int32_t ms, char *out)
 {
     if (ms < 0 || ms >= DAY_MS)
         return evs__format_int(ms, out);
-    return (size_t)(put_clock(out, ms) - out);
+    return (size_t)(put_clock(out, (uint32_t)ms) - out);
 }
 
 /* ---- durations ---- */

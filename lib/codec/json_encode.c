@@ -25,6 +25,7 @@
 #include "base/time.h"
 #include "codec/json.h"
 
+#define DAY_MS 86400000
 #define SEGMENTS_MAX 64
 #define FIXED_TEXT_MAX 64 /* longest value but text, with quotes */
 
@@ -36,6 +37,10 @@ typedef struct json_out {
     bool required;            /* NULL is an error */
     json_object *object;      /* STRUCT */
     struct json_out *element; /* ARRAY; of MAP, the value */
+    /* TIMESTAMP: the last value's day; the next is often of the same */
+    int64_t day;
+    size_t date_len; /* 0: `day` has no text */
+    char date[16];
 } json_out;
 
 typedef struct json_part {
@@ -88,6 +93,7 @@ static evs_status out_init(evs_context *ctx,
                             "field \"%s\": rows have %s, the schema %s", name, evs_type_print(rows),
                             evs_type_print(schema));
     out->id = rows->id;
+    out->day = INT64_MIN;
     out->required = !schema->nullable;
     if (rows->id == EVS_TYPE_STRUCT) {
         out->object = evs__calloc(ctx, 1, sizeof(*out->object));
@@ -415,22 +421,65 @@ static bool failed(json_encoder *e, evs_status status, const char *what)
     return false;
 }
 
-/* a date or time, quoted unless it had to be printed as a number */
-static size_t quote_time(char *text, size_t len)
+/* days since the epoch, kept as text in out->date */
+static void keep_day(json_out *out, int64_t day)
 {
-    if (!memchr(text + 2, ':', len - 1) && !memchr(text + 2, '-', len - 1)) {
-        memmove(text, text + 1, len);
-        return len;
-    }
-    text[0] = '"';
-    text[len + 1] = '"';
-    return len + 2;
+    out->day = day;
+    out->date_len = 0;
+    if (day < -4400000 || day > 4400000)
+        return;
+    out->date_len = evs__date_format((int32_t)day, out->date);
+    /* years that text cannot name were printed as a number */
+    if (out->date_len < 10 || out->date[out->date_len - 3] != '-')
+        out->date_len = 0;
+}
+
+static size_t put_date(json_out *out, int32_t day, char *p)
+{
+    if (day != out->day)
+        keep_day(out, day);
+    if (!out->date_len)
+        return evs__format_int(day, p);
+    p[0] = '"';
+    memcpy(p + 1, out->date, sizeof(out->date));
+    p[1 + out->date_len] = '"';
+    return out->date_len + 2;
+}
+
+static size_t put_timestamp(json_out *out, int64_t ms, char *p)
+{
+    int64_t day = ms / DAY_MS - (ms % DAY_MS < 0);
+    size_t n;
+
+    if (day != out->day)
+        keep_day(out, day);
+    if (!out->date_len)
+        return evs__format_int(ms, p);
+    p[0] = '"';
+    memcpy(p + 1, out->date, sizeof(out->date));
+    n = 1 + out->date_len;
+    p[n++] = 'T';
+    n += evs__clock_format((int32_t)(ms - day * DAY_MS), p + n);
+    p[n++] = 'Z';
+    p[n++] = '"';
+    return n;
+}
+
+static size_t put_clock(int32_t ms, char *p)
+{
+    size_t n = evs__clock_format(ms, p + 1);
+
+    if (n < 8 || p[3] != ':')
+        return evs__format_int(ms, p);
+    p[0] = '"';
+    p[n + 1] = '"';
+    return n + 2;
 }
 
 /* values of fixed width; FIXED_TEXT_MAX bytes are reserved at `p` */
-static size_t fixed_text(const evs__column *c, uint32_t row, char *p)
+static size_t fixed_text(json_out *out, const evs__column *c, uint32_t row, char *p)
 {
-    switch (c->type->id) {
+    switch (out->id) {
     case EVS_TYPE_BOOLEAN:
         if (evs__bit_get(c->bits, row)) {
             memcpy(p, "true", 4);
@@ -447,19 +496,19 @@ static size_t fixed_text(const evs__column *c, uint32_t row, char *p)
     case EVS_TYPE_DECIMAL:
         return evs__format_decimal(c->i128[row], c->type->scale, p);
     case EVS_TYPE_TIMESTAMP:
-        return quote_time(p, evs__time_format(c->i64[row], p + 1));
+        return put_timestamp(out, c->i64[row], p);
     case EVS_TYPE_DATE:
-        return quote_time(p, evs__date_format(c->i32[row], p + 1));
+        return put_date(out, c->i32[row], p);
     default:
-        return quote_time(p, evs__clock_format(c->i32[row], p + 1));
+        return put_clock(c->i32[row], p);
     }
 }
 
 static bool
-write_object(json_encoder *e, const json_object *o, evs__column *const *columns, uint32_t row);
-static bool write_value(json_encoder *e, const json_out *out, const evs__column *c, uint32_t row);
+write_object(json_encoder *e, json_object *o, evs__column *const *columns, uint32_t row);
+static bool write_value(json_encoder *e, json_out *out, const evs__column *c, uint32_t row);
 
-static bool write_list(json_encoder *e, const json_out *out, const evs__column *c, uint32_t row)
+static bool write_list(json_encoder *e, json_out *out, const evs__column *c, uint32_t row)
 {
     bool map = out->id == EVS_TYPE_MAP;
     const evs__column *keys = map ? c->children[0]->children[0] : NULL;
@@ -486,7 +535,7 @@ static bool write_list(json_encoder *e, const json_out *out, const evs__column *
     return true;
 }
 
-static bool write_value(json_encoder *e, const json_out *out, const evs__column *c, uint32_t row)
+static bool write_value(json_encoder *e, json_out *out, const evs__column *c, uint32_t row)
 {
     evs_string_view text;
 
@@ -520,17 +569,20 @@ static bool write_value(json_encoder *e, const json_out *out, const evs__column 
         break;
     }
     if (!evs__buffer_reserve(e->to, FIXED_TEXT_MAX))
-        e->to->len += fixed_text(c, row, e->to->data + e->to->len);
+        e->to->len += fixed_text(out, c, row, e->to->data + e->to->len);
     return true;
 }
 
-static bool
-write_object(json_encoder *e, const json_object *o, evs__column *const *columns, uint32_t row)
+static bool write_object(json_encoder *e, json_object *o, evs__column *const *columns, uint32_t row)
 {
     for (uint32_t i = 0; i < o->part_count; i++) {
-        const json_part *part = &o->parts[i];
+        json_part *part = &o->parts[i];
 
-        evs__buffer_append(e->to, part->before, part->before_len);
+        /* with the room that most values need, so that they find it there */
+        if (evs__buffer_reserve(e->to, part->before_len + FIXED_TEXT_MAX))
+            return true;
+        evs__copy_short(e->to->data + e->to->len, part->before, part->before_len);
+        e->to->len += part->before_len;
         if (part->column < 0) {
             evs__buffer_append(e->to, "null", 4);
         } else if (!write_value(e, &part->out, columns[part->column], row)) {

@@ -430,6 +430,49 @@ static void test_utf8_valid_prefix_finds_fault_at_every_offset(void **state)
     }
 }
 
+/* what stands for at most six places takes a way of its own, and so do its neighbours' bounds */
+static void test_format_double_few_places_as_written(void **state)
+{
+    static const char *const texts[] = {"0.001",
+                                        "0.000999",
+                                        "0.0009",
+                                        "0.000001",
+                                        "999999999.999999",
+                                        "1000000000.000001",
+                                        "1000000000.0",
+                                        "123.000001",
+                                        "0.30000000000000004",
+                                        "0.3",
+                                        "4503599627.370497",
+                                        "-19.9",
+                                        "-0.001",
+                                        "7.0",
+                                        "100.5"};
+    uint64_t seed = 4711;
+    char text[EVS__DOUBLE_TEXT_MAX + 1], expected[64];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        double v = strtod(texts[i], NULL);
+        size_t n = evs__format_double(v, text);
+
+        text[n] = '\0';
+        assert_string_equal(text, strcmp(texts[i], "0.000001") ? texts[i] : "1e-6");
+    }
+    for (int i = 0; i < 100000; i++) {
+        size_t n;
+
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        n = (size_t)sprintf(expected, "%u.%06u", (unsigned)(1 + (seed >> 33) % 99999999),
+                            (unsigned)((seed >> 13) % 1000000));
+        while (expected[n - 1] == '0' && expected[n - 2] != '.')
+            n--;
+        expected[n] = '\0';
+        text[evs__format_double(strtod(expected, NULL), text)] = '\0';
+        assert_string_equal(text, expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +488,7 @@ int main(void)
         cmocka_unit_test(test_format_decimal_38_digits_reads_back),
         cmocka_unit_test(test_decimal_to_double_random_equals_text),
         cmocka_unit_test(test_utf8_valid_every_short_sequence_equals_definition),
+        cmocka_unit_test(test_format_double_few_places_as_written),
         cmocka_unit_test(test_utf8_valid_prefix_finds_fault_at_every_offset),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
