@@ -1,6 +1,6 @@
 /*
- * evstream/arrow.h: the structs of the Arrow C Data Interface
- * (https://arrow.apache.org/docs/format/CDataInterface.html), under the guard that every
+ * evstream/arrow.h: the structs of the Arrow C Data and C Stream Interfaces
+ * (https://arrow.apache.org/docs/format/CDataInterface.html), under the guards that every
  * implementation uses, so they may be defined elsewhere as well.
  */
 #ifndef EVSTREAM_ARROW_H
@@ -39,6 +39,19 @@ struct ArrowArray {
     struct ArrowArray **children;
     struct ArrowArray *dictionary;
     void (*release)(struct ArrowArray *);
+    void *private_data;
+};
+
+#endif
+
+#ifndef ARROW_C_STREAM_INTERFACE
+#define ARROW_C_STREAM_INTERFACE
+
+struct ArrowArrayStream {
+    int (*get_schema)(struct ArrowArrayStream *, struct ArrowSchema *);
+    int (*get_next)(struct ArrowArrayStream *, struct ArrowArray *);
+    const char *(*get_last_error)(struct ArrowArrayStream *);
+    void (*release)(struct ArrowArrayStream *);
     void *private_data;
 };
 

@@ -139,13 +139,32 @@ EVS_API evs_status evs_batch_export_arrow(evs_batch *batch,
                                           evs_error **reterr);
 
 /**
- * Import an Arrow STRUCT array as a batch. Columns whose layout is ours are not copied (bool, int32,
- * int64, float64, decimal128, utf8, binary, date32, time32[ms], timestamp[ms], list, map with text
- * keys, struct); the others (narrower and unsigned integers, float32, smaller decimals, large and
- * fixed-size variants, other units of time), slices inside a byte of bits and columns with rubbish
- * under NULLs are converted once. On success array and schema are *transferred*: their release
- * callbacks run when nothing of the batch points into them any more, at the latest with its last
- * reference; on failure they stay the caller's.
+ * Export batches as an Arrow stream that gives one array a batch. Nothing is copied but views and
+ * selections; the stream holds references to the batches until its release callback runs.
+ *
+ * @param type of all batches, a STRUCT: the stream's schema, also when there is no batch
+ * @param batches not NULL unless count is 0; *new references* kept
+ * @param with_meta see evs_batch_export_arrow()
+ * @returns EVS_OK; EVS_ERR_INVALID; EVS_ERR_TYPE (a batch of another type); EVS_ERR_NOMEM;
+ * EVS_ERR_LIMIT
+ * @threads any, while nobody changes the batches; the stream's callbacks: one at a time
+ * @since 0.1
+ */
+EVS_API evs_status evs_batches_export_arrow(const evs_type *type,
+                                            evs_batch *const *batches,
+                                            size_t count,
+                                            bool with_meta,
+                                            struct ArrowArrayStream *ret_stream,
+                                            evs_error **reterr);
+
+/**
+ * Import an Arrow STRUCT array as a batch. Columns whose layout is ours are not copied (bool,
+ * int32, int64, float64, decimal128, utf8, binary, date32, time32[ms], timestamp[ms], list, map
+ * with text keys, struct); the others (narrower and unsigned integers, float32, smaller decimals,
+ * large and fixed-size variants, other units of time), slices inside a byte of bits and columns
+ * with rubbish under NULLs are converted once. On success array and schema are *transferred*: their
+ * release callbacks run when nothing of the batch points into them any more, at the latest with its
+ * last reference; on failure they stay the caller's.
  *
  * @param time_column name of the column with the event time (TIMESTAMP, DATE or BIGINT ms), which
  * stays a column too, or NULL

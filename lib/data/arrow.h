@@ -1,6 +1,6 @@
 /*
- * data/arrow.h: what the two halves of the Arrow import share: formats and types (arrow_type.c),
- * columns (arrow_import.c).
+ * data/arrow.h: what the parts of Arrow share: formats and types (arrow_type.c), columns
+ * (arrow_import.c), what streams need of the export (arrow_export.c, arrow_stream.c).
  */
 #ifndef EVS_DATA_ARROW_H
 #define EVS_DATA_ARROW_H
@@ -60,6 +60,8 @@ evs_status evs__arrow_fault(evs__arrow_importer *im,
                             evs_status status,
                             const struct ArrowSchema *schema,
                             const char *text);
+/* the schema of batches of a STRUCT: EVS_ERR_NOMEM, EVS_ERR_LIMIT */
+evs_status evs__arrow_export_type(const evs_type *type, bool with_meta, struct ArrowSchema *ret);
 /* of a constructor's status */
 evs_status evs__arrow_failed(evs__arrow_importer *im, evs_status status);
 

@@ -14,7 +14,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "data/batch.h"
+#include "data/arrow.h"
 
 #define META_COLUMNS 2 /* _time, _kind */
 
@@ -284,6 +284,18 @@ static evs_status export_root(evs_batch *batch, bool with_meta, struct ArrowArra
         status = export_times(batch, ret->children[n]);
     if (!status && with_meta)
         status = export_kinds(batch, ret->children[n + 1]);
+    return status;
+}
+
+evs_status evs__arrow_export_type(const evs_type *type, bool with_meta, struct ArrowSchema *ret)
+{
+    struct ArrowSchema schema = {.release = NULL};
+    evs_status status = export_root_schema(type->ctx, type, with_meta, &schema);
+
+    if (!status)
+        *ret = schema;
+    else if (schema.release)
+        schema.release(&schema);
     return status;
 }
 

@@ -208,10 +208,47 @@ static evs_status arrow_scenario(evs_context *ctx, void *user_data)
     return status;
 }
 
+/* a stream that is drained by its callbacks, which have no error but a number */
+static evs_status stream_scenario(evs_context *ctx, void *user_data)
+{
+    struct ArrowArrayStream stream = {.release = NULL};
+    struct ArrowSchema schema = {.release = NULL};
+    struct ArrowArray array = {.release = NULL};
+    evs_type *type = NULL;
+    evs_appender *a = NULL;
+    evs_batch *batch = NULL;
+    evs_error *err = NULL;
+    evs_status status = evs_type_parse(ctx, TYPE, &type, &err);
+
+    (void)user_data;
+    if (!status)
+        status = evs_appender_new(ctx, type, &a, &err);
+    if (!status)
+        status = append_rows(a, 3, &err);
+    if (!status)
+        status = evs_appender_take(a, &batch, &err);
+    if (!status)
+        status = evs_batches_export_arrow(evs_batch_type(batch), &batch, 1, true, &stream, &err);
+    if (!status && (stream.get_schema(&stream, &schema) || stream.get_next(&stream, &array)))
+        status = stream.get_last_error(&stream) ? EVS_ERR_NOMEM : EVS_ERR_INTERNAL;
+    if (schema.release)
+        schema.release(&schema);
+    if (array.release)
+        array.release(&array);
+    if (stream.release)
+        stream.release(&stream);
+    evs_error_unref(err);
+    evs_batch_unref(batch);
+    evs_appender_unref(a);
+    evs_type_unref(type);
+    return status;
+}
+
 static void test_arrow_without_memory(void **state)
 {
     (void)state;
     assert_true(evs_test_oom_sweep(arrow_scenario, NULL) > 100);
+    assert_true(evs_test_oom_sweep(stream_scenario, NULL) > 50);
 }
 
 static void test_types_without_memory(void **state)

@@ -93,6 +93,106 @@ static void test_export_without_schema_and_null_arguments(void **state)
     assert_null(array.release);
 }
 
+static bool same_schema(const struct ArrowSchema *a, const struct ArrowSchema *b)
+{
+    bool same = strcmp(a->format, b->format) == 0 && strcmp(a->name, b->name) == 0 &&
+                a->flags == b->flags && a->n_children == b->n_children;
+    for (int64_t i = 0; same && i < a->n_children; i++)
+        same = same_schema(a->children[i], b->children[i]);
+    return same;
+}
+
+/* what a consumer of the stream sees, and that it is the batches */
+static void drain(struct ArrowArrayStream *stream, evs_batch **batches, size_t count, bool meta)
+{
+    struct ArrowSchema schema, wanted;
+    struct ArrowArray array;
+
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(evs_batch_export_arrow(batches[i], meta, &wanted, &array, NULL), EVS_OK);
+        array.release(&array);
+        assert_int_equal(stream->get_schema(stream, &schema), 0);
+        assert_true(same_schema(&schema, &wanted));
+        schema.release(&schema);
+        wanted.release(&wanted);
+        assert_int_equal(stream->get_next(stream, &array), 0);
+        assert_int_equal(array.length, evs_batch_rows(batches[i]));
+        array.release(&array);
+    }
+    for (int i = 0; i < 2; i++) {
+        array.release = (void (*)(struct ArrowArray *))drain; /* to be cleared */
+        assert_int_equal(stream->get_next(stream, &array), 0);
+        assert_null(array.release);
+    }
+    assert_null(stream->get_last_error(stream));
+}
+
+static void test_export_stream_gives_all_batches_then_the_end(void **state)
+{
+    fixture *f = *state;
+    evs_batch *batches[3];
+    struct ArrowArrayStream stream;
+
+    for (size_t i = 0; i < 3; i++)
+        batches[i] = random_batch(f, EVS_TEST_TYPE_ALL, 10 * (i + 1), i);
+    for (size_t count = 0; count <= 3; count++) {
+        assert_evs_ok(evs_batches_export_arrow(evs_batch_type(batches[0]), batches, count,
+                                               count % 2, &stream, &f->err),
+                      f->err);
+        drain(&stream, batches, count, count % 2);
+        stream.release(&stream);
+        assert_null(stream.release);
+    }
+    for (size_t i = 0; i < 3; i++)
+        evs_batch_unref(batches[i]);
+}
+
+static void test_export_stream_released_early_outlives_everything(void **state)
+{
+    fixture *f = *state;
+    evs_batch *batches[2] = {random_batch(f, EVS_TEST_TYPE_ALL, 5, 1),
+                             random_batch(f, EVS_TEST_TYPE_ALL, 5, 2)};
+    struct ArrowArrayStream stream;
+    struct ArrowSchema schema;
+    struct ArrowArray array;
+
+    assert_evs_ok(
+        evs_batches_export_arrow(evs_batch_type(batches[0]), batches, 2, false, &stream, &f->err),
+        f->err);
+    evs_batch_unref(batches[0]);
+    evs_batch_unref(batches[1]);
+    f->ctx = evs_context_unref(f->ctx);
+    assert_int_equal(stream.get_next(&stream, &array), 0);
+    assert_int_equal(stream.get_schema(&stream, &schema), 0);
+    stream.release(&stream);
+    assert_int_equal(array.length, 5);
+    array.release(&array);
+    schema.release(&schema);
+}
+
+static void test_export_stream_wrong_arguments_are_refused(void **state)
+{
+    fixture *f = *state;
+    evs_batch *batches[2] = {random_batch(f, "STRUCT<a INT> NOT NULL", 1, 1),
+                             random_batch(f, "STRUCT<b INT> NOT NULL", 1, 1)};
+    evs_batch *none[1] = {NULL};
+    const evs_type *type = evs_batch_type(batches[0]);
+    evs_type *scalar = evs_test_type(f->ctx, "BIGINT");
+    struct ArrowArrayStream stream = {.release = NULL};
+    evs_status status = evs_batches_export_arrow(type, batches, 2, false, &stream, &f->err);
+
+    assert_evs_error(status, f->err, EVS_ERR_TYPE, "another type", NULL);
+    assert_int_equal(evs_batches_export_arrow(NULL, batches, 1, 0, &stream, NULL), EVS_ERR_INVALID);
+    assert_int_equal(evs_batches_export_arrow(type, NULL, 1, 0, &stream, NULL), EVS_ERR_INVALID);
+    assert_int_equal(evs_batches_export_arrow(type, none, 1, 0, &stream, NULL), EVS_ERR_INVALID);
+    assert_int_equal(evs_batches_export_arrow(scalar, NULL, 0, 0, &stream, NULL), EVS_ERR_INVALID);
+    assert_int_equal(evs_batches_export_arrow(type, batches, 1, 0, NULL, NULL), EVS_ERR_INVALID);
+    assert_null(stream.release);
+    evs_type_unref(scalar);
+    evs_batch_unref(batches[0]);
+    evs_batch_unref(batches[1]);
+}
+
 static void test_export_moved_child_outlives_everything(void **state)
 {
     fixture *f = *state;
@@ -644,6 +744,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_export_import_every_type_shares_buffers),
         T(test_export_without_schema_and_null_arguments),
+        T(test_export_stream_gives_all_batches_then_the_end),
+        T(test_export_stream_released_early_outlives_everything),
+        T(test_export_stream_wrong_arguments_are_refused),
         T(test_export_moved_child_outlives_everything),
         T(test_export_selection_and_views_are_gathered),
         T(test_export_meta_columns),

@@ -4,21 +4,23 @@
 Nothing here imports pyarrow: a capsule is a pointer to a struct, and everything that takes or
 gives Arrow tables (pyarrow, polars, DuckDB, pandas) speaks this protocol.
 
-    out: batches -> ArrowArrayStream of ours (callbacks below) -> capsule -> consumer
+    out: batches -> evs_batches_export_arrow() -> capsule -> consumer
     in:  capsule of a producer -> its get_next() -> evs_batch_import_arrow() without a copy
 
-A capsule's struct lives in `_alive` until the capsule dies. A consumer moves what it takes (copies
-the struct and clears `release`); what nobody took is released with the capsule. Then only the
-memory of the struct itself is left, and it goes with its entry.
+Consumers release structs while an exception is on its way, when no Python code must run. So the
+callbacks of what goes out are the library's own, and capsules have no destructor: a consumer moves
+what it takes (copies the struct and clears `release`), and what nobody took is found by sweep(),
+which every new capsule calls: `_alive` holds each capsule with its struct until nobody else does.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
+import sys
 from typing import Any, Iterator, Optional
 
-from ._context import Context, keep, slots
+from ._context import Context
 from ._error import Error, Status, raising
 from ._library import ArrowArray, ArrowArrayStream, ArrowSchema, lib
 from ._values import Batch
@@ -30,12 +32,9 @@ _new.argtypes = (ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)
 _get = _api.PyCapsule_GetPointer
 _get.restype = ctypes.c_void_p
 _get.argtypes = (ctypes.py_object, ctypes.c_char_p)
-# The same for a destructor: the capsule is dying, a Python reference to it must not be made.
-_get_dying = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p)(
-    ("PyCapsule_GetPointer", _api))
-_DESTRUCTOR = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)
+_SCHEMA, _ARRAY, _STREAM = b"arrow_schema", b"arrow_array", b"arrow_array_stream"
 
-_alive: dict[int, Any] = {}
+_alive: list[tuple[Any, Any]] = []  # capsule, struct
 
 
 def _release(struct: Any) -> None:
@@ -43,22 +42,24 @@ def _release(struct: Any) -> None:
         struct.release(ctypes.byref(struct))
 
 
-def _capsule(struct: Any, name: bytes, destructor: Any) -> Any:
-    address = ctypes.addressof(struct)
-    _alive[address] = struct
-    return _new(address, name, ctypes.cast(destructor, ctypes.c_void_p))
+def sweep() -> None:
+    """Release the structs of capsules that are only here."""
+    used, unused = [], []
+    while _alive:
+        capsule, struct = _alive.pop()
+        # this variable and getrefcount()'s own argument
+        (unused if sys.getrefcount(capsule) <= 2 else used).append((capsule, struct))
+    _alive.extend(used)
+    for _, struct in unused:
+        _release(struct)
 
 
-def _destructor(name: bytes) -> Any:
-    def destroy(capsule: int) -> None:
-        struct = _alive.pop(_get_dying(capsule, name), None)
-        if struct is not None:
-            _release(struct)
-    return _DESTRUCTOR(destroy)
+def _capsule(struct: Any, name: bytes) -> Any:
+    sweep()
+    capsule = _new(ctypes.addressof(struct), name, None)
+    _alive.append((capsule, struct))
+    return capsule
 
-
-_SCHEMA, _ARRAY, _STREAM = b"arrow_schema", b"arrow_array", b"arrow_array_stream"
-_destroy_schema, _destroy_array, _destroy_stream = map(_destructor, (_SCHEMA, _ARRAY, _STREAM))
 
 # ---- out ----------------------------------------------------------------------------------------
 
@@ -67,68 +68,16 @@ def array_capsules(batch: Batch) -> tuple:
     """(schema, array) of one batch."""
     schema, array = ArrowSchema(), ArrowArray()
     batch.export(schema, array)
-    return (_capsule(schema, _SCHEMA, _destroy_schema), _capsule(array, _ARRAY, _destroy_array))
+    return _capsule(schema, _SCHEMA), _capsule(array, _ARRAY)
 
 
-class _Stream:
-    """What the callbacks of one exported stream know."""
-
-    def __init__(self, empty: Batch, batches: Iterator[Batch]) -> None:
-        self.empty = empty  # the schema, also when there is no batch
-        self.batches = batches
-        self.error: Any = None
-
-
-def _failed(stream: _Stream, error: BaseException) -> int:
-    what = str(error) if isinstance(error, Error) else "%s: %s" % (type(error).__name__, error)
-    stream.error = ctypes.create_string_buffer(what.encode("utf-8", "replace"))
-    return errno.EIO
-
-
-@ArrowArrayStream._fields_[0][1]
-def _get_schema(self: Any, schema: Any) -> int:
-    stream = slots[self.contents.private_data]
-    try:
-        array = ArrowArray()
-        stream.empty.export(schema.contents, array)
-        _release(array)
-        return 0
-    except BaseException as error:  # pylint: disable=broad-except
-        return _failed(stream, error)
-
-
-@ArrowArrayStream._fields_[1][1]
-def _get_next(self: Any, array: Any) -> int:
-    stream = slots[self.contents.private_data]
-    try:
-        ctypes.memset(array, 0, ctypes.sizeof(ArrowArray))  # released: the end
-        for batch in stream.batches:
-            batch.export(None, array.contents)
-            batch.dispose()
-            break
-        return 0
-    except BaseException as error:  # pylint: disable=broad-except
-        return _failed(stream, error)
-
-
-@ArrowArrayStream._fields_[2][1]
-def _get_last_error(self: Any) -> Optional[int]:
-    error = slots[self.contents.private_data].error
-    return ctypes.addressof(error) if error is not None else None
-
-
-@ArrowArrayStream._fields_[3][1]
-def _release_stream(self: Any) -> None:
-    slots.pop(self.contents.private_data, None)
-    # clear `release`, the mark of a released struct
-    ctypes.memset(self, 0, ctypes.sizeof(ArrowArrayStream))
-
-
-def stream_capsule(empty: Batch, batches: Iterator[Batch]) -> Any:
-    """An arrow_array_stream of batches; `empty` is a batch of the same type without rows."""
-    stream = ArrowArrayStream(_get_schema, _get_next, _get_last_error, _release_stream,
-                              keep(_Stream(empty, batches)))
-    return _capsule(stream, _STREAM, _destroy_stream)
+def stream_capsule(row_type: int, batches: list[Batch]) -> Any:
+    """A stream of batches of a type."""
+    stream = ArrowArrayStream()
+    pointers = (ctypes.c_void_p * len(batches))(*[batch.pointer for batch in batches])
+    raising(lib.evs_batches_export_arrow, row_type, pointers, len(batches), False,
+            ctypes.byref(stream))
+    return _capsule(stream, _STREAM)
 
 
 # ---- in -----------------------------------------------------------------------------------------
@@ -178,8 +127,7 @@ def _from_stream(context: Context, value: Any, time: Optional[str]) -> Iterator[
         if code:
             why = stream.get_last_error(ctypes.byref(stream))
             raise Error(Status.ERR_IO, "Arrow input: %s" % (
-                ctypes.string_at(why).decode("utf-8", "replace") if why else
-                errno.errorcode.get(code, str(code))))
+                why.decode("utf-8", "replace") if why else errno.errorcode.get(code, str(code))))
 
     while True:
         array, schema = ArrowArray(), ArrowSchema()

@@ -64,18 +64,24 @@ class Consumer(Handle):
             self.kept.append(number)
             lib.evs_consumer_on_failed(self.pointer, _on_failed, number)
         self._ended = False
+        self._waiting: Optional[Batch] = None  # read by a poll that had an exception to raise
 
     def poll(self, timeout: float = 0.1) -> Optional[Batch]:
         """Next rows, or None when there are none within `timeout` seconds or, see `ended`, ever.
-        Raises what on_failed raised."""
+        Raises what on_failed raised; the rows of that call come with the next one."""
+        if self._waiting is not None:
+            batch, self._waiting = self._waiting, None
+            return batch
         borrowed = ctypes.c_void_p()
         status, error = attempt(lib.evs_consumer_poll, self.pointer, int(timeout * 1000),
                                 ctypes.byref(borrowed))
-        batch = Batch.kept(borrowed.value) if status == Status.OK else None  # type: ignore[arg-type]
+        self._ended = status == Status.END
+        if status == Status.OK:
+            self._waiting = Batch.kept(borrowed.value)  # type: ignore[arg-type]
         self.faults.raise_first()
         if error:
             raise error
-        self._ended = status == Status.END
+        batch, self._waiting = self._waiting, None
         return batch
 
     @property

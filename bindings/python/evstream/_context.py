@@ -93,13 +93,8 @@ class Handle:
         self._pointer = None
         detached = self._finalizer.detach()
         if detached:
-            _, _, (pointer, release, kept, _, _), _ = _as_four(detached)
+            pointer, release, kept, _, _ = detached[2]  # the arguments of _finalize()
             _release(pointer, release, kept)
-
-
-def _as_four(detached: Any) -> tuple:
-    # weakref.finalize.detach() gives (object, function, args, kwargs)
-    return detached[0], detached[1], detached[2], detached[3]
 
 
 def _release(pointer: Any, release: Callable[[Any], Any], kept: list) -> None:
@@ -154,7 +149,7 @@ def milliseconds(value: Duration, what: str) -> int:
 
 # Option names that have an underscore; in all others an underscore of a keyword stands for a dot.
 UNDERSCORED = frozenset({
-    "alignment", "close_after", "end.close_windows", "future_action", "future_max", "idle_timeout",
+    "close_after", "end.close_windows", "future_action", "future_max", "idle_timeout",
     "key.partitioned_by", "on_error", "out_of_orderness",
 })
 _BY_KEYWORD = {name.replace(".", "_"): name for name in UNDERSCORED}

@@ -17,7 +17,7 @@ import ctypes
 import os
 import pathlib
 from ctypes import (CFUNCTYPE, POINTER, Structure, c_bool, c_char_p, c_double, c_int, c_int32,
-                    c_int64, c_size_t, c_ubyte, c_uint8, c_uint32, c_void_p)
+                    c_int64, c_size_t, c_uint8, c_uint32, c_void_p)
 from typing import Any, Optional, Type, TypeVar
 
 SONAME = "libevstream.so.0"
@@ -104,11 +104,10 @@ ArrowArray._fields_ = [
     ("n_children", c_int64), ("buffers", POINTER(c_void_p)),
     ("children", POINTER(POINTER(ArrowArray))), ("dictionary", POINTER(ArrowArray)),
     ("release", CFUNCTYPE(None, POINTER(ArrowArray))), ("private_data", c_void_p)]
-# get_last_error gives text of the producer's: c_void_p, so that a callback of ours may return it
 ArrowArrayStream._fields_ = [
     ("get_schema", CFUNCTYPE(c_int, POINTER(ArrowArrayStream), POINTER(ArrowSchema))),
     ("get_next", CFUNCTYPE(c_int, POINTER(ArrowArrayStream), POINTER(ArrowArray))),
-    ("get_last_error", CFUNCTYPE(c_void_p, POINTER(ArrowArrayStream))),
+    ("get_last_error", CFUNCTYPE(c_char_p, POINTER(ArrowArrayStream))),
     ("release", CFUNCTYPE(None, POINTER(ArrowArrayStream))), ("private_data", c_void_p)]
 
 # C name of each struct above that the headers define, for the layout test
@@ -117,7 +116,7 @@ STRUCTS = {
     "evs_window_options": WindowOptions, "evs_header": Header, "evs_message": Message,
     "evs_delivery": DeliveryView, "evs_input": Input, "evs_string_view": StringView,
     "evs_column_view": ColumnView, "evs_row": RowView, "ArrowSchema": ArrowSchema,
-    "ArrowArray": ArrowArray,
+    "ArrowArray": ArrowArray, "ArrowArrayStream": ArrowArrayStream,
 }
 
 # ---- callbacks ----------------------------------------------------------------------------------
@@ -134,7 +133,6 @@ REJECT_FN = CFUNCTYPE(None, c_char_p, c_int, c_char_p, POINTER(RowView), c_void_
 _P = c_void_p  # a handle
 _S = c_char_p  # text in; text out where nothing is to be freed
 _OUT = POINTER(c_void_p)  # ret_x of a handle, and evs_error **
-_NONE = (None,)
 
 # result, then arguments: as in include/evstream (a test compares them)
 PROTOTYPES: dict[str, tuple] = {
@@ -171,6 +169,8 @@ PROTOTYPES: dict[str, tuple] = {
     "evs_batch_column": (c_int, _P, c_size_t, POINTER(ColumnView)),
     "evs_column_child": (c_int, POINTER(ColumnView), c_size_t, POINTER(ColumnView)),
     "evs_batch_export_arrow": (c_int, _P, c_bool, POINTER(ArrowSchema), POINTER(ArrowArray), _OUT),
+    "evs_batches_export_arrow": (c_int, _P, _OUT, c_size_t, c_bool, POINTER(ArrowArrayStream),
+                                 _OUT),
     "evs_batch_import_arrow": (c_int, _P, POINTER(ArrowSchema), POINTER(ArrowArray), _S, _OUT,
                                _OUT),
     "evs_appender_new": (c_int, _P, _P, _OUT, _OUT),
@@ -321,14 +321,17 @@ def module_dir() -> Optional[str]:
 
 _T = TypeVar("_T", bound=Structure)
 _ROOM = 1024  # for structs of a library that is newer than this package
+_filled: dict[Any, bytes] = {}
 
 
 def init(struct_type: Type[_T], function: str) -> _T:
-    """A struct filled by its evs_*_init() function, checked to be as long as we believe."""
-    memory = (c_ubyte * max(_ROOM, ctypes.sizeof(struct_type)))()
-    struct = struct_type.from_buffer(memory)
-    getattr(lib, function)(ctypes.byref(struct))
-    if struct.struct_size < ctypes.sizeof(struct_type) or struct.struct_size > len(memory):
-        raise ImportError("%s says %d bytes, this package knows %d: library %s does not fit" % (
-            function, struct.struct_size, ctypes.sizeof(struct_type), version()))
-    return struct
+    """A struct as its evs_*_init() function fills it, checked to be as long as we believe."""
+    if struct_type not in _filled:
+        memory = bytearray(max(_ROOM, ctypes.sizeof(struct_type)))
+        struct = struct_type.from_buffer(memory)
+        getattr(lib, function)(ctypes.byref(struct))
+        if not ctypes.sizeof(struct_type) <= struct.struct_size <= len(memory):
+            raise ImportError("%s says %d bytes, this package knows %d: library %s does not fit" % (
+                function, struct.struct_size, ctypes.sizeof(struct_type), version()))
+        _filled[struct_type] = bytes(memory[:struct.struct_size])
+    return struct_type.from_buffer(bytearray(_filled[struct_type]))

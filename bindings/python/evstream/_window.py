@@ -23,7 +23,7 @@ from ._error import Error, Status, raising
 from ._infer import columns_of, time_fields
 from ._library import FOREVER, REJECT_FN, WindowOptions, init, lib
 from ._schema import Schema, SchemaLike, schema_of
-from ._values import Batch, Row, RowReader, RowWriter, new_batch, to_milliseconds
+from ._values import Batch, Row, RowReader, RowWriter, to_milliseconds
 
 _EMIT = {"changes": 1, "final": 2}
 _TIME = {"event": 1, "processing": 2}
@@ -141,10 +141,9 @@ class WindowRows:
     """Results of window(): iterate for Row objects, batches() for columns, or give it to anything
     that takes Arrow, pyarrow.table(rows) for one. Can be gone through once."""
 
-    def __init__(self, operator: _Operator, context: Context, pushes: Iterator[None],
+    def __init__(self, operator: _Operator, pushes: Iterator[None],
                  on_late: Optional[RowFunction]) -> None:
         self._operator = operator
-        self._context = context
         self._pushes = pushes
         self._on_late = on_late
         self._begun = False
@@ -162,7 +161,6 @@ class WindowRows:
         self._operator.call(lib.evs_window_advance, FOREVER)
         yield from self._taken()
         rejects = self._operator.rejects.counts
-        self._operator.dispose()
         if rejects:
             warnings.warn("window: rows were not counted: " + ", ".join(
                 "%d x %s" % (count, why) for why, count in rejects.items()), stacklevel=3)
@@ -181,9 +179,10 @@ class WindowRows:
             yield from batch
 
     def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
-        """The Arrow PyCapsule interface; `requested_schema` is a wish that we do not grant."""
-        empty = new_batch(self._context, lib.evs_window_result_type(self._operator.pointer))
-        return _arrow.stream_capsule(empty, self.batches())
+        """The Arrow PyCapsule interface: all results. `requested_schema` is a wish that we do not
+        grant."""
+        batches = list(self.batches())
+        return _arrow.stream_capsule(lib.evs_window_result_type(self._operator.pointer), batches)
 
 
 def window(rows: Any, *, key: str = "", size: Duration, aggregates: str,
@@ -224,7 +223,7 @@ def window(rows: Any, *, key: str = "", size: Duration, aggregates: str,
     else:
         live = options.out_of_orderness_ms != FOREVER  # windows close on the way
         made, pushes = _of_dicts(context, operator, rows, time, columns, live)
-    return WindowRows(made, context, pushes, on_late)
+    return WindowRows(made, pushes, on_late)
 
 
 def _of_arrow(context: Context, operator: Callable[[Schema], _Operator], rows: Any,

@@ -68,9 +68,7 @@ class Agreement(unittest.TestCase):
 
     def test_every_function_is_in_the_library(self):
         handle = ctypes.CDLL(library())
-        for name in lib.PROTOTYPES:
-            with self.subTest(name):
-                self.assertTrue(hasattr(handle, name))
+        self.assertEqual([name for name in lib.PROTOTYPES if not hasattr(handle, name)], [])
 
     @unittest.skipUnless(shutil.which("cc"), "no C compiler")
     def test_structs_are_laid_out_as_in_c(self):
