@@ -35,7 +35,7 @@ int main(int argc, char **argv)
     }
     ten_seconds.size_ms = 10000;
     evs_pipeline_set(p, "state.dir", argv[2]);
-    evs_pipeline_set(p, "commit.interval.ms", "0"); /* as often as possible, to show it */
+    evs_pipeline_set(p, "commit.interval.ms", "1"); /* as often as possible, to show it */
     events = evs_source(p, "file",
                         EVS_OPTIONS("path", argv[1], "format", "json", "columns",
                                     "page VARCHAR, at TIMESTAMP", "event.time", "at"));

@@ -212,7 +212,7 @@ typedef struct evs_sink_functions {
                         evs_error **reterr);
     /** Everything written so far is with the server (delivery reports are in) when EVS_OK;
      * EVS_AGAIN: still on the way after `wait_ms`. Delivery failures that will not be retried are
-     * errors. */
+     * errors. NULL: `write` leaves nothing on the way. */
     evs_status (*flush)(void *sink, int64_t wait_ms, evs_error **reterr);
     /** Commit what was written since the last commit as `epoch`; `offsets` is opaque text to store
      * beside it. A retriable failure: called again with the same arguments; a fatal one stops the

@@ -226,10 +226,17 @@ evs_status evs__window_late_batch(const evs__window_op *w,
         status = evs__batch_need_times(b);
     if (!status && in->kinds)
         status = evs__batch_need_kinds(b);
+    if (!status && in->lease && in->origin)
+        status = evs__batch_need_origin(b);
     for (uint32_t i = 0; i < in->column_count && !status; i++)
         status = evs__column_gather(b->columns[i], in->columns[i], sel, n);
     if (status)
         goto out;
+    /* a late row may become a dead letter, which shows the event it came from */
+    for (uint32_t i = 0; i < n && b->origin; i++)
+        b->origin[i] = in->origin[sel[i]];
+    if (b->origin)
+        b->lease = evs__lease_ref(in->lease);
     for (uint32_t i = 0; i < n; i++) {
         b->times[i] = w->opt.time == EVS_TIME_PROCESSING ? clock : in->times[sel[i]];
         if (b->kinds)

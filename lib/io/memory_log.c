@@ -189,15 +189,13 @@ void evs__log_trim(evs__log *log, int32_t partition, int64_t offset)
 
     pthread_mutex_lock(&log->lock);
     e = stop = p->first;
-    while (stop && stop->offset + stop->rows <= offset) {
+    /* the last one stays: a reader that stands on it goes on from there */
+    while (stop && stop->next && stop->offset + stop->rows <= offset) {
         log->rows -= stop->rows;
         stop = stop->next;
     }
     p->first = stop;
-    if (!stop)
-        p->last = NULL;
     pthread_mutex_unlock(&log->lock);
-    /* links stay as they are: a reader may stand on the last one and go on from there */
     for (; e != stop; e = next) {
         next = e->next;
         evs__log_entry_unref(e);

@@ -65,6 +65,8 @@ static evs_status commit_sink(evs__sink *s, evs_error **reterr)
 static evs_status flush_sink(evs__sink *s, int64_t wait_ms, evs_error **reterr)
 {
     evs_status status;
+    if (!s->fn->flush)
+        return EVS_OK;
     pthread_mutex_lock(&s->lock);
     status = s->fn->flush(s->handle, wait_ms, reterr);
     pthread_mutex_unlock(&s->lock);

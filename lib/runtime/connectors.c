@@ -24,7 +24,7 @@
 
 static const evs_connector *const built_in[] = {
     &evs__callback_connector,
-    &evs__console_connector,
+    &evs__console_connector, &evs__file_connector,
     &evs__kafka_connector,
     &evs__memory_connector,
 };
@@ -117,8 +117,8 @@ static const char *sink_fault(const evs_sink_functions *f)
 {
     if (f->struct_size < sizeof(*f))
         return "the sink's struct_size is smaller than this library's";
-    if (!f->options || !f->open || !f->write || !f->flush || !f->close)
-        return "the sink lacks options, open, write, flush or close";
+    if (!f->options || !f->open || !f->write || !f->close)
+        return "the sink lacks options, open, write or close";
     if (f->guarantee < EVS_GUARANTEE_TRANSACTIONAL || f->guarantee > EVS_GUARANTEE_AT_LEAST_ONCE)
         return "the sink's guarantee is none of evs_guarantee";
     if (f->guarantee == EVS_GUARANTEE_TRANSACTIONAL && (!f->recover || !f->commit || !f->abort))
