@@ -1,22 +1,27 @@
 /*
  * engine/intern.c: the interner's table.
  *
- * A slot holds 32 bits of the hash and id + 1, so a probe that hits touches one line of slots and
- * one key; only bytes of long keys are compared in the arena, after 64 bits of hash were equal. The
- * place of a tag is its low bits, hence the table grows without touching a key. At most 5 of 8
- * slots are taken.
+ * A bucket is one cache line: 8 tags (32 bits of the hash) and 8 ids. The home of a tag is its low
+ * bits, so the table grows without touching a key; a full bucket spills into the next one. All tags
+ * of a bucket are compared at once, without a branch that the data decides, and half of all places
+ * are taken at most, so nearly every key is found in its home bucket: one miss for the bucket, one
+ * for the key. Only bytes of long keys are compared in the arena, after 64 bits of hash were equal.
  *
- * A block goes in three passes: prefetch the slots; find the first slot with the tag and prefetch
- * its key; compare, walk on, insert. Keys added by an earlier row of the block are found in the
- * third pass, because a miss walks the slots again.
+ * A block goes in three passes: prefetch the buckets; find the first equal tag and prefetch its
+ * key; compare, walk on, insert. Keys added by an earlier row of the block are found in the third
+ * pass, because a miss looks again.
  *
- * A sweep rebuilds slots, free ids and (when long keys died) the arena from the live keys: linear
+ * A sweep rebuilds buckets, free ids and (when long keys died) the arena from the live keys: linear
  * in the table, so its caller sweeps only after the number of keys has doubled, or when memory is
  * short.
  */
 #include "engine/intern.h"
 
-#define SLOTS_MIN 1024u
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define BUCKETS_MIN 2u
 #define ARENA_OFFSET(hi) ((hi) & ~(UINT64_C(0xff) << 56))
 
 void evs__intern_init(evs__intern *t, evs__account *account)
@@ -29,58 +34,87 @@ void evs__intern_free(evs__intern *t)
     evs__account *a = t->account;
     if (!a)
         return;
-    evs__account_free(a, t->slots, t->slot_count, sizeof(*t->slots));
+    evs__account_free(a, t->buckets, t->bucket_count, sizeof(*t->buckets));
     evs__account_free(a, t->keys, t->key_capacity, sizeof(*t->keys));
     evs__account_free(a, t->free_ids, t->free_capacity, sizeof(*t->free_ids));
     evs__account_free(a, t->arena, t->arena_capacity, 1);
     evs__intern_init(t, a);
 }
 
-static uint32_t slots_for(uint32_t count)
+static uint32_t buckets_for(uint32_t count)
 {
-    uint32_t slots = SLOTS_MIN;
-    while ((uint64_t)count * 8 > (uint64_t)slots * 5)
-        slots *= 2;
-    return slots;
+    uint32_t buckets = BUCKETS_MIN;
+    while ((uint64_t)count * 2 > (uint64_t)buckets * EVS__INTERN_WAYS)
+        buckets *= 2;
+    return buckets;
 }
 
-static void put_slot(uint64_t *slots, uint32_t mask, uint64_t slot)
+/* one bit for each way whose tag is this one */
+static inline uint32_t ways_with(const evs__intern_bucket *b, uint32_t tag)
 {
-    uint32_t at = (uint32_t)(slot >> 32) & mask;
-    while (slots[at])
+#ifdef __SSE2__
+    __m128i want = _mm_set1_epi32((int)tag);
+    __m128i low = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)b->tags), want);
+    __m128i high = _mm_cmpeq_epi32(_mm_loadu_si128((const __m128i *)(b->tags + 4)), want);
+    return (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(low)) |
+           (uint32_t)_mm_movemask_ps(_mm_castsi128_ps(high)) << 4;
+#else
+    uint32_t ways = 0;
+    for (uint32_t i = 0; i < EVS__INTERN_WAYS; i++)
+        ways |= (uint32_t)(b->tags[i] == tag) << i;
+    return ways;
+#endif
+}
+
+static inline bool is_full(const evs__intern_bucket *b)
+{
+    return b->tags[EVS__INTERN_WAYS - 1] != 0;
+}
+
+static void put(evs__intern_bucket *buckets, uint32_t mask, uint32_t tag, uint32_t id)
+{
+    evs__intern_bucket *b = &buckets[tag & mask];
+    uint32_t at = tag & mask, way;
+
+    while (is_full(b)) {
         at = (at + 1) & mask;
-    slots[at] = slot;
+        b = &buckets[at];
+    }
+    way = (uint32_t)__builtin_ctz(ways_with(b, 0));
+    b->tags[way] = tag;
+    b->ids[way] = id;
 }
 
-static evs_status grow_slots(evs__intern *t, uint32_t slot_count)
+static evs_status grow_buckets(evs__intern *t, uint32_t count)
 {
-    uint64_t *slots = NULL;
+    evs__intern_bucket *buckets = NULL;
     evs_status status =
-        evs__account_resize(t->account, (void **)&slots, 0, slot_count, sizeof(*slots));
+        evs__account_resize(t->account, (void **)&buckets, 0, count, sizeof(*buckets));
     if (status)
         return status;
-    memset(slots, 0, slot_count * sizeof(*slots));
-    for (uint32_t i = 0; i < t->slot_count; i++) {
-        if (t->slots[i])
-            put_slot(slots, slot_count - 1, t->slots[i]);
+    memset(buckets, 0, count * sizeof(*buckets));
+    for (uint32_t i = 0; i < t->bucket_count; i++) {
+        const evs__intern_bucket *b = &t->buckets[i];
+        for (uint32_t way = 0; way < EVS__INTERN_WAYS && b->tags[way]; way++)
+            put(buckets, count - 1, b->tags[way], b->ids[way]);
     }
-    evs__account_free(t->account, t->slots, t->slot_count, sizeof(*slots));
-    t->slots = slots;
-    t->slot_count = slot_count;
+    evs__account_free(t->account, t->buckets, t->bucket_count, sizeof(*buckets));
+    t->buckets = buckets;
+    t->bucket_count = count;
     return EVS_OK;
 }
 
 /* room for n more keys, whichever they are */
 static evs_status reserve(evs__intern *t, uint32_t n)
 {
-    uint32_t slots = slots_for(t->count + n);
+    uint32_t buckets = buckets_for(t->count + n);
     uint32_t fresh = n > t->free_count ? n - t->free_count : 0;
     evs_status status = EVS_OK;
 
     if (t->count + n > EVS__INTERN_MAX)
         return EVS_ERR_LIMIT;
-    if (slots > t->slot_count)
-        status = grow_slots(t, slots);
+    if (buckets > t->bucket_count)
+        status = grow_buckets(t, buckets);
     if (!status && t->high + fresh > t->key_capacity) {
         uint32_t capacity = t->key_capacity * 2;
         if (capacity < t->high + fresh)
@@ -125,7 +159,7 @@ static bool key_equal(const evs__intern *t, uint32_t id, const evs__intern_probe
     return len == p->len && memcmp(stored + sizeof(len), p->data, len) == 0;
 }
 
-static evs_status insert(evs__intern *t, const evs__intern_probe *p, uint32_t at, uint32_t *ret_id)
+static evs_status insert(evs__intern *t, const evs__intern_probe *p, uint32_t *ret_id)
 {
     evs__intern_key key = {p->lo, p->hi};
     uint32_t id;
@@ -141,7 +175,7 @@ static evs_status insert(evs__intern *t, const evs__intern_probe *p, uint32_t at
     }
     id = t->free_count ? t->free_ids[--t->free_count] : t->high++;
     t->keys[id] = key;
-    t->slots[at] = (uint64_t)p->tag << 32 | (id + 1);
+    put(t->buckets, t->bucket_count - 1, p->tag, id);
     t->count++;
     *ret_id = id;
     return EVS_OK;
@@ -149,33 +183,33 @@ static evs_status insert(evs__intern *t, const evs__intern_probe *p, uint32_t at
 
 static evs_status find_or_insert(evs__intern *t, const evs__intern_probe *p, uint32_t *ret_id)
 {
-    uint32_t mask = t->slot_count - 1;
-    uint32_t at = p->tag & mask;
+    uint32_t mask = t->bucket_count - 1;
 
-    for (; t->slots[at]; at = (at + 1) & mask) {
-        uint32_t id = (uint32_t)t->slots[at] - 1;
-        if (t->slots[at] >> 32 == p->tag && key_equal(t, id, p)) {
-            *ret_id = id;
-            return EVS_OK;
+    for (uint32_t at = p->tag & mask;; at = (at + 1) & mask) {
+        const evs__intern_bucket *b = &t->buckets[at];
+        for (uint32_t ways = ways_with(b, p->tag); ways; ways &= ways - 1) {
+            uint32_t id = b->ids[__builtin_ctz(ways)];
+            if (key_equal(t, id, p)) {
+                *ret_id = id;
+                return EVS_OK;
+            }
         }
+        if (!is_full(b))
+            return insert(t, p, ret_id);
     }
-    return insert(t, p, at, ret_id);
 }
 
-/* first slot with the tag, or UINT32_MAX; keys are only guessed at, so that their misses overlap */
+/* The id with the first equal tag of the home bucket; of none, the id in its last place (0 when
+ * that is empty), which the comparison finds out. Keys are prefetched, so that their misses
+ * overlap. */
 static void guess(const evs__intern *t, const evs__intern_probe *probes, uint32_t n, uint32_t *ids)
 {
-    uint32_t mask = t->slot_count - 1;
+    uint32_t mask = t->bucket_count - 1;
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t at = probes[i].tag & mask;
-        uint64_t slot = t->slots[at];
-        while (slot && slot >> 32 != probes[i].tag) {
-            at = (at + 1) & mask;
-            slot = t->slots[at];
-        }
-        ids[i] = (uint32_t)slot - 1;
-        /* of an empty slot: some line near the keys, never read */
-        __builtin_prefetch(&t->keys[ids[i] & (EVS__INTERN_MAX - 1)]);
+        const evs__intern_bucket *b = &t->buckets[probes[i].tag & mask];
+        uint32_t ways = ways_with(b, probes[i].tag) | 1u << (EVS__INTERN_WAYS - 1);
+        ids[i] = b->ids[__builtin_ctz(ways)];
+        __builtin_prefetch(&t->keys[ids[i]]);
     }
 }
 
@@ -187,14 +221,13 @@ evs__intern_add(evs__intern *t, const evs__intern_probe *probes, uint32_t n, uin
 
     if (status)
         return status;
-    mask = t->slot_count - 1;
+    mask = t->bucket_count - 1;
     for (uint32_t i = 0; i < n; i++)
-        __builtin_prefetch(&t->slots[probes[i].tag & mask]);
+        __builtin_prefetch(&t->buckets[probes[i].tag & mask]);
     guess(t, probes, n, ids);
     for (uint32_t i = 0; i < n && !status; i++) {
-        if (EVS__LIKELY(ids[i] != UINT32_MAX && key_equal(t, ids[i], &probes[i])))
-            continue;
-        status = find_or_insert(t, &probes[i], &ids[i]);
+        if (EVS__UNLIKELY(!t->count || !key_equal(t, ids[i], &probes[i])))
+            status = find_or_insert(t, &probes[i], &ids[i]);
     }
     return status;
 }
@@ -235,26 +268,25 @@ static void compact_arena(evs__intern *t, const uint8_t *live)
     t->arena_capacity = need;
 }
 
-/* the old slots are cleared, or replaced by fewer when there are far too many */
-static void rebuild_slots(evs__intern *t, const uint8_t *live)
+/* the old buckets are cleared, or replaced by fewer when there are far too many */
+static void rebuild_buckets(evs__intern *t, const uint8_t *live)
 {
-    uint32_t want = slots_for(t->count * 2);
+    uint32_t want = buckets_for(t->count * 2);
 
-    if (want < t->slot_count) {
-        uint64_t *slots = NULL;
-        if (!evs__account_resize(t->account, (void **)&slots, 0, want, sizeof(*slots))) {
-            evs__account_free(t->account, t->slots, t->slot_count, sizeof(*slots));
-            t->slots = slots;
-            t->slot_count = want;
+    if (want < t->bucket_count) {
+        evs__intern_bucket *buckets = NULL;
+        if (!evs__account_resize(t->account, (void **)&buckets, 0, want, sizeof(*buckets))) {
+            evs__account_free(t->account, t->buckets, t->bucket_count, sizeof(*buckets));
+            t->buckets = buckets;
+            t->bucket_count = want;
         }
     }
-    memset(t->slots, 0, t->slot_count * sizeof(*t->slots));
+    memset(t->buckets, 0, t->bucket_count * sizeof(*t->buckets));
     for (uint32_t id = 0; id < t->high; id++) {
         const evs__intern_key *k = &t->keys[id];
         uint64_t hi = k->hi >> 56 == EVS__INTERN_LONG ? (uint64_t)EVS__INTERN_LONG << 56 : k->hi;
         if (is_live(live, id))
-            put_slot(t->slots, t->slot_count - 1,
-                     (uint64_t)evs__intern_tag(k->lo, hi) << 32 | (id + 1));
+            put(t->buckets, t->bucket_count - 1, evs__intern_tag(k->lo, hi), id);
     }
 }
 
@@ -284,11 +316,13 @@ void evs__intern_sweep(evs__intern *t, const uint8_t *live)
     t->count = count;
     t->free_count = 0;
     for (uint32_t id = high; id-- > 0;) {
-        if (!is_live(live, id))
-            t->free_ids[t->free_count++] = id; /* the lowest is given out first */
+        if (is_live(live, id))
+            continue;
+        t->free_ids[t->free_count++] = id; /* the lowest is given out first */
+        t->keys[id] = (evs__intern_key){0, (uint64_t)EVS__INTERN_DEAD << 56};
     }
     compact_arena(t, live);
-    rebuild_slots(t, live);
+    rebuild_buckets(t, live);
     if (high < t->key_capacity / 4 && !evs__account_resize(t->account, (void **)&t->keys,
                                                            t->key_capacity, high, sizeof(*t->keys)))
         t->key_capacity = high;

@@ -1,13 +1,13 @@
 /*
  * engine/intern.h: byte strings to small numbers, once per task.
  *
- *   probe (hash, first bytes) --> slots [tag | id + 1]  --> keys [id]: 16 bytes
- *                                 open addressing           up to 15 bytes of text and its length,
- *                                 8 bytes each              or hash and place in the arena
+ *   probe (hash, first bytes) --> buckets: 8 tags, 8 ids --> keys [id]: 16 bytes
+ *                                 a cache line each           up to 15 bytes of text and its
+ *                                                             length, or hash, place in the arena
  *
  * An id stays the same as long as it is live; ids are dense from 0, those of swept keys are given
  * out again. Nobody removes a single key: who owns the ids tells now and then which are live
- * (evs__intern_sweep). Look-ups go in blocks whose slots, then keys, are prefetched, so that the
+ * (evs__intern_sweep). Look-ups go in blocks whose buckets, then keys, are prefetched, so that the
  * misses of a block overlap.
  */
 #ifndef EVS_ENGINE_INTERN_H
@@ -32,11 +32,18 @@ typedef struct evs__intern_probe {
     uint32_t tag;
 } evs__intern_probe;
 
+#define EVS__INTERN_WAYS 8
+
+typedef struct evs__intern_bucket {
+    uint32_t tags[EVS__INTERN_WAYS]; /* 0: empty; taken from the front */
+    uint32_t ids[EVS__INTERN_WAYS];
+} evs__intern_bucket;
+
 typedef struct evs__intern {
     evs__account *account;
-    uint64_t *slots; /* tag << 32 | id + 1; 0: empty */
-    uint32_t slot_count;
-    uint32_t count; /* live or not yet swept */
+    evs__intern_bucket *buckets;
+    uint32_t bucket_count; /* a power of two, or 0 */
+    uint32_t count;        /* keys that are live or not yet swept */
     evs__intern_key *keys;
     uint32_t key_capacity;
     uint32_t high; /* ids below were given out at some time */
@@ -57,12 +64,14 @@ void evs__intern_sweep(evs__intern *t, const uint8_t *live);
 
 #define EVS__INTERN_LONG 0xffu
 #define EVS__INTERN_NULL 0xfeu
+#define EVS__INTERN_DEAD 0xfdu /* swept: equal to nothing */
 #define EVS__INTERN_INLINE 15u
 
 static inline uint32_t evs__intern_tag(uint64_t lo, uint64_t hi)
 {
     uint64_t h = evs__mix64(lo, hi);
-    return (uint32_t)(h ^ (h >> 32));
+    uint32_t tag = (uint32_t)(h ^ (h >> 32));
+    return tag ? tag : 1;
 }
 
 /*

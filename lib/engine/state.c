@@ -458,11 +458,13 @@ evs_status evs__slice_reserve(evs__state *s, evs__slice *slice, uint32_t n)
 
 /* Without a branch on "new": what is new is as random as the data. A known key writes to the entry
  * behind the last group, hence the one more. */
-static void
-groups_dense(evs__slice *slice, const uint32_t *key_ids, uint32_t n, uint32_t *ret_groups)
+static void groups_dense(
+    evs__slice *slice, uint32_t stride, const uint32_t *key_ids, uint32_t n, uint32_t *ret_groups)
 {
     uint32_t *map = slice->map, *order = slice->order, count = slice->count;
 
+    for (uint32_t i = 0; i < n; i++)
+        __builtin_prefetch(&map[key_ids[i]]);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t id = key_ids[i], group = map[id], is_new = group == 0;
         order[count] = id;
@@ -470,6 +472,7 @@ groups_dense(evs__slice *slice, const uint32_t *key_ids, uint32_t n, uint32_t *r
         group = is_new ? count : group;
         map[id] = group;
         ret_groups[i] = group - 1;
+        __builtin_prefetch(slice->rows + (size_t)(group - 1) * stride);
     }
     slice->count = count;
 }
@@ -494,7 +497,7 @@ void evs__slice_groups(
     uint32_t before = slice->count;
 
     if (slice->dense) {
-        groups_dense(slice, key_ids, n, groups);
+        groups_dense(slice, s->stride, key_ids, n, groups);
     } else {
         for (uint32_t i = 0; i < n; i++)
             groups[i] = group_hashed(slice, key_ids[i]);

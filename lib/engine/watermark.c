@@ -30,6 +30,27 @@ static int64_t partition_delay(const evs__time_options *o)
     return o->rule == EVS_TIME_STREAM ? 0 : o->out_of_orderness_ms;
 }
 
+/* All rows count: no branch that the data decides. `high` starts so high that taking the delay off
+ * gives "none" and does not wrap. */
+static void run_all(evs__partition_time *p,
+                    int64_t delay,
+                    const int64_t *times,
+                    uint32_t rows,
+                    int64_t *row_watermark)
+{
+    int64_t none = INT64_MIN + delay, floor = p->watermark;
+    int64_t high = p->max_time > none ? p->max_time : none;
+
+    for (uint32_t row = 0; row < rows; row++) {
+        high = times[row] > high ? times[row] : high;
+        row_watermark[row] = high - delay > floor ? high - delay : floor;
+    }
+    for (uint32_t row = 0; row < rows && high == none; row++)
+        p->max_time = times[row] > p->max_time ? times[row] : p->max_time;
+    p->max_time = high > none ? high : p->max_time;
+    p->watermark = rows ? row_watermark[rows - 1] : floor;
+}
+
 static int64_t watermark_of(int64_t max_time, int64_t delay)
 {
     /* a delay of "forever" never gives a watermark */
@@ -51,6 +72,10 @@ void evs__partition_time_run(evs__partition_time *p,
     int64_t high = p->max_time, mark = p->watermark;
     uint32_t filled = 0;
 
+    if (!sel && limit == INT64_MAX && delay != EVS_FOREVER) {
+        run_all(p, delay, times, rows, row_watermark);
+        return;
+    }
     for (uint32_t k = 0; k < count; k++) {
         uint32_t row = sel ? sel[k] : k;
         /* rows that do not count carry what was before them */

@@ -44,9 +44,10 @@ typedef struct work {
     evs__column **keys, **args;
     /* scratch of in->count entries each */
     uint32_t *rows, *key_ids, *groups, *temp;
-    uint32_t *ids; /* [aggregate][in->count] */
-    uint32_t n;    /* rows taken; afterwards in runs by slice */
-    int64_t time_min, time_max;
+    uint32_t *ids;   /* [aggregate][in->count] */
+    uint32_t n;      /* rows taken; afterwards in runs by slice */
+    bool one_window; /* all rows are in [start, end) */
+    int64_t start, end;
     evs__slice **slices; /* that the batch touches */
     uint32_t slice_count, slice_capacity;
     uint8_t *bad; /* by physical row, or NULL: no row was set aside */
@@ -142,29 +143,40 @@ static void check_row(work *k, uint32_t row)
     }
 }
 
-static void time_bounds(work *k)
+/* Whether all rows are in the window of the first one, and have a time. The window is kept. */
+static bool in_one_window(work *k)
 {
-    int64_t low = INT64_MAX, high = INT64_MIN;
     const int64_t *times = k->in->times;
+    uint64_t width;
+    uint32_t outside = 0;
 
-    if (k->w->opt.time == EVS_TIME_PROCESSING || !times) {
-        low = high = k->clock;
-    } else {
-        for (uint32_t i = 0; i < k->n; i++) {
-            int64_t t = times[k->rows[i]];
-            low = t < low ? t : low;
-            high = t > high ? t : high;
-        }
+    k->start = k->end = 0;
+    if (k->w->opt.time == EVS_TIME_PROCESSING) {
+        evs__window_slice_of(&k->w->opt, k->clock, &k->start, &k->end);
+        return true;
     }
-    k->time_min = low;
-    k->time_max = high;
+    if (!times || !k->n || times[k->rows[0]] == EVS_TIME_NONE)
+        return false;
+    evs__window_slice_of(&k->w->opt, times[k->rows[0]], &k->start, &k->end);
+    if (k->start == EVS_TIME_NONE)
+        return false;
+    width = (uint64_t)k->end - (uint64_t)k->start;
+    if (k->in->sel) {
+        for (uint32_t i = 0; i < k->n; i++)
+            outside |= (uint64_t)times[k->rows[i]] - (uint64_t)k->start >= width;
+    } else {
+        for (uint32_t i = 0; i < k->n; i++)
+            outside |= (uint64_t)times[i] - (uint64_t)k->start >= width;
+    }
+    return !outside;
 }
 
 static bool must_check(const work *k)
 {
     bool check = k->bad || k->in->kinds;
 
-    if (k->w->opt.time == EVS_TIME_EVENT && (!k->in->times || k->time_min == EVS_TIME_NONE))
+    /* a row without time is in no window with others */
+    if (k->w->opt.time == EVS_TIME_EVENT && !k->one_window)
         return true;
     for (uint32_t i = 0; k->w->key_may_be_null && i < k->w->key_count; i++)
         check = check || k->keys[i]->validity;
@@ -178,8 +190,8 @@ static evs_status choose_rows(work *k)
 
     k->n = k->in->count;
     for (uint32_t i = 0; i < k->n; i++)
-        k->rows[i] = evs__batch_row_at(k->in, i);
-    time_bounds(k);
+        k->rows[i] = k->in->sel ? k->in->sel[i] : i;
+    k->one_window = in_one_window(k);
     if (!must_check(k))
         return EVS_OK;
     for (uint32_t i = 0; i < k->n; i++) {
@@ -189,7 +201,6 @@ static evs_status choose_rows(work *k)
             k->rows[kept++] = row;
     }
     k->n = kept;
-    time_bounds(k);
     return k->status;
 }
 
@@ -291,17 +302,13 @@ static evs_status assign_each(work *k)
 
 static evs_status assign(work *k)
 {
-    const evs_window_options *o = &k->w->opt;
-    int64_t start, end, last;
     evs_status status;
 
     if (!k->n)
         return EVS_OK;
-    evs__window_slice_of(o, k->time_min, &start, &end);
-    last = mark_of(k, k->in->rows - 1);
-    if (evs__window_has(start, end, k->time_max) && !evs__window_is_closed(o, end, last)) {
+    if (k->one_window && !evs__window_is_closed(&k->w->opt, k->end, mark_of(k, k->in->rows - 1))) {
         evs__slice *slice = NULL;
-        status = touch_slice(k, start, end, &slice);
+        status = touch_slice(k, k->start, k->end, &slice);
         if (!status)
             slice->batch_rows = k->n;
         return status;
