@@ -152,7 +152,8 @@ typedef enum evs__avro_fault {
     EVS__FAULT_ITEMS, /* more elements than bytes are left for */
     EVS__FAULT_EMPTY_ITEMS,
     EVS__FAULT_CELLS,
-    EVS__FAULT_BLOCK, /* byte size of a block */
+    EVS__FAULT_BLOCK,      /* byte size of a block */
+    EVS__FAULT_BLOCK_SIZE, /* its elements take another one */
     EVS__FAULT_DECIMAL,
     EVS__FAULT_DECIMAL_EMPTY,
     EVS__FAULT_OVERFLOW, /* time does not fit its column */

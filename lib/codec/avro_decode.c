@@ -20,8 +20,9 @@
 #define HEADER_MAX 8
 
 typedef struct frame {
-    const evs__avro_op *op; /* the LIST */
-    const uint8_t *block_end;
+    const evs__avro_op *op;   /* the LIST */
+    const uint8_t *block_end; /* NULL: the writer did not say */
+    int64_t block_bytes;
     uint64_t left; /* elements of this block to come, with the one at hand */
     uint32_t parent;
     uint32_t first; /* element of the child level that is the list's first */
@@ -420,7 +421,7 @@ op_list_next:
     }
     op = fr->op;
     CHECK(!fr->block_end || p == fr->block_end ||
-          evs__avro_fault_at(f, EVS__FAULT_BLOCK, p - fr->block_end));
+          evs__avro_fault_at(f, EVS__FAULT_BLOCK_SIZE, fr->block_bytes));
 next_block:
     CHECK(p = evs__avro_block(p, end, op->size, &n, &v, f));
     if (!n) {
@@ -436,6 +437,7 @@ next_block:
     CHECK(n <= levels[op->level].capacity - cur || level_grow(&d->program, op->level, cur, n) ||
           evs__avro_fault_at(f, EVS__FAULT_NOMEM, 0));
     fr->left = n;
+    fr->block_bytes = v;
     fr->block_end = v >= 0 ? p + v : NULL;
     NEXT();
 op_skip_bytes:

@@ -185,7 +185,8 @@ static const uint8_t *skip_list(skipper *s, const evs__avro_node *node, const ui
     for (;;) {
         uint64_t count = 0;
         int64_t bytes = -1;
-        p = evs__avro_block(p, s->end, min_size, &count, &bytes, s->f);
+        const uint8_t *begin;
+        p = begin = evs__avro_block(p, s->end, min_size, &count, &bytes, s->f);
         if (!p || !count)
             return p;
         if (bytes >= 0 && !s->check) {
@@ -200,6 +201,8 @@ static const uint8_t *skip_list(skipper *s, const evs__avro_node *node, const ui
                 return add_step(s->f, NULL, index);
             p = next;
         }
+        if (bytes >= 0 && p - begin != bytes)
+            return evs__avro_fault_at(s->f, EVS__FAULT_BLOCK_SIZE, bytes);
     }
 }
 
@@ -329,6 +332,9 @@ evs__avro_fault_text(const evs__avro_failure *f, const char *what, char *out, si
         break;
     case EVS__FAULT_BLOCK:
         snprintf(out, size, "a block of %lld bytes is past the end", v);
+        break;
+    case EVS__FAULT_BLOCK_SIZE:
+        snprintf(out, size, "a block's elements do not take the %lld bytes that it says", v);
         break;
     case EVS__FAULT_DECIMAL:
         snprintf(out, size, "the decimal has more than %lld digits", v);

@@ -440,6 +440,8 @@ static void test_decode_huge_counts_are_bounded(void **state)
           "field \"f\": 9223372036854775807 elements are past the end");
     FAILS("{\"type\":\"array\",\"items\":\"int\"}", "\1\x80\x01\2\0",
           "field \"f\": a block of 64 bytes is past the end");
+    FAILS("{\"type\":\"array\",\"items\":\"int\"}", "\3\2\2\2\0",
+          "field \"f\": a block's elements do not take the 1 bytes that it says");
     FAILS("{\"type\":\"array\",\"items\":\"int\"}", "\1\1\2\0",
           "field \"f\": a block of -1 bytes is past the end");
 }
