@@ -153,7 +153,7 @@ static evs_status parse_name(signature *s)
 
 static evs_status parse_arguments(signature *s)
 {
-    evs_status status = EVS_OK;
+    evs_status status;
 
     s->f->args = evs__calloc(s->ctx, EVS__ARGS_MAX, sizeof(*s->f->args));
     if (!s->f->args)
@@ -161,18 +161,19 @@ static evs_status parse_arguments(signature *s)
     if (!evs__token_is_symbol(&s->token, "("))
         return signature_fault(s, s->token.position, "expected \"(\"");
     advance(s);
-    while (!status && !evs__token_is_symbol(&s->token, ")")) {
+    for (bool more = !evs__token_is_symbol(&s->token, ")"); more;) {
         if (s->f->arg_count == EVS__ARGS_MAX)
             return signature_fault(s, s->token.position, "too many arguments");
         status = parse_type(s, &s->f->args[s->f->arg_count]);
         if (status)
             return status;
         s->f->arg_count++;
-        if (evs__token_is_symbol(&s->token, ","))
+        more = evs__token_is_symbol(&s->token, ",");
+        if (more)
             advance(s);
-        else if (!evs__token_is_symbol(&s->token, ")"))
-            return signature_fault(s, s->token.position, "expected \",\" or \")\"");
     }
+    if (!evs__token_is_symbol(&s->token, ")"))
+        return signature_fault(s, s->token.position, "expected \",\" or \")\"");
     advance(s);
     return EVS_OK;
 }
