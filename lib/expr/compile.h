@@ -40,6 +40,48 @@ static inline bool evs__is_null_constant(const evs__term *n)
     return n->constant && (!n->type || evs__column_is_null(n->out, 0));
 }
 
+bool evs__any_nullable(evs__term *const *terms, size_t count);
+/* a BOOLEAN over args, nullable when one is */
+evs_status evs__boolean(evs__compiler *c,
+                        uint32_t position,
+                        evs__term_fn eval,
+                        evs__op op,
+                        evs__term *const *args,
+                        size_t count,
+                        evs__term **ret);
+/* `n` once, for all uses of *ret_local; *ret_let NULL: it can simply be used again */
+evs_status evs__let(evs__compiler *c, evs__term *n, evs__term **ret_let, evs__term **ret_local);
+/* the whole, once what uses the local is made */
+evs__term *evs__let_body(evs__term *let, evs__term *body);
+
+/* ---- compile_operators.c ---- */
+
+evs_status evs__compile_unary(evs__compiler *c, const evs__ast *a, evs__term **ret);
+evs_status evs__compile_binary(evs__compiler *c, const evs__ast *a, evs__term **ret);
+/* a condition: BOOLEAN, or the literal NULL as one */
+evs_status evs__compile_condition(evs__compiler *c, const evs__ast *a, evs__term **ret);
+evs_status evs__compile_compare(
+    evs__compiler *c, uint32_t position, evs__op op, evs__term *a, evs__term *b, evs__term **ret);
+/* AND or OR of conditions */
+evs_status evs__compile_junction(evs__compiler *c,
+                                 uint32_t position,
+                                 evs__op op,
+                                 evs__term *const *args,
+                                 size_t count,
+                                 evs__term **ret);
+/* NOT n, where wanted */
+evs_status
+evs__compile_not(evs__compiler *c, uint32_t position, bool wanted, evs__term *n, evs__term **ret);
+
+/* ---- compile_predicates.c ---- */
+
+evs_status evs__compile_is_null(evs__compiler *c, const evs__ast *a, evs__term **ret);
+evs_status evs__compile_between(evs__compiler *c, const evs__ast *a, evs__term **ret);
+evs_status evs__compile_in(evs__compiler *c, const evs__ast *a, evs__term **ret);
+evs_status evs__compile_like(evs__compiler *c, const evs__ast *a, evs__term **ret);
+evs_status evs__compile_case(evs__compiler *c, const evs__ast *a, evs__term **ret);
+evs_status evs__compile_cast(evs__compiler *c, const evs__ast *a, evs__term **ret);
+
 /* ---- compile_types.c ---- */
 
 /* a type without parameters, borrowed from the expression; NULL: no memory */
