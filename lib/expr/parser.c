@@ -177,7 +177,7 @@ static evs_status parse_is(evs__parser *p, evs__ast *left, evs__ast **ret)
     if (evs__parser_take_word(p, "DISTINCT")) {
         status = evs__parser_need_word(p, "FROM");
         if (!status)
-            status = evs__parse_expr(p, LEVEL_CONCAT, &right);
+            status = evs__parse_expr(p, EVS__LEVEL_CONCAT, &right);
     } else if (evs__token_is_word(&p->token, "TRUE") || evs__token_is_word(&p->token, "FALSE")) {
         negated = !negated;
         status = evs__parse_word(p, &right);
@@ -193,12 +193,12 @@ static evs_status parse_is(evs__parser *p, evs__ast *left, evs__ast **ret)
 static evs_status parse_between(evs__parser *p, evs__ast *left, evs__ast **ret)
 {
     evs__ast *args[3] = {left, NULL, NULL};
-    evs_status status = evs__parse_expr(p, LEVEL_CONCAT, &args[1]);
+    evs_status status = evs__parse_expr(p, EVS__LEVEL_CONCAT, &args[1]);
 
     if (!status)
         status = evs__parser_need_word(p, "AND");
     if (!status)
-        status = evs__parse_expr(p, LEVEL_CONCAT, &args[2]);
+        status = evs__parse_expr(p, EVS__LEVEL_CONCAT, &args[2]);
     return status ? status : evs__parser_node(p, EVS__AST_BETWEEN, left->position, args, 3, ret);
 }
 
@@ -206,10 +206,10 @@ static evs_status parse_like(evs__parser *p, evs__ast *left, evs__ast **ret)
 {
     evs__ast *args[3] = {left, NULL, NULL};
     size_t count = 2;
-    evs_status status = evs__parse_expr(p, LEVEL_CONCAT, &args[1]);
+    evs_status status = evs__parse_expr(p, EVS__LEVEL_CONCAT, &args[1]);
 
     if (!status && evs__parser_take_word(p, "ESCAPE")) {
-        status = evs__parse_expr(p, LEVEL_CONCAT, &args[2]);
+        status = evs__parse_expr(p, EVS__LEVEL_CONCAT, &args[2]);
         count = 3;
     }
     return status ? status : evs__parser_node(p, EVS__AST_LIKE, left->position, args, count, ret);
@@ -240,7 +240,7 @@ static evs_status parse_predicate(evs__parser *p, evs__ast *left, evs__ast **ret
 
     for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
         if (evs__parser_take_symbol(p, symbols[i][0])) {
-            status = evs__parse_expr(p, LEVEL_CONCAT, &right);
+            status = evs__parse_expr(p, EVS__LEVEL_CONCAT, &right);
             return status ? status : binary(p, symbols[i][1], left, right, ret);
         }
     }
@@ -268,14 +268,17 @@ static int operator_level(const evs__token *t, const char **ret_name)
     static const struct {
         const char *text;
         int level;
-    } symbols[] = {{"=", LEVEL_COMPARE},  {"<>", LEVEL_COMPARE}, {"!=", LEVEL_COMPARE},
-                   {"<", LEVEL_COMPARE},  {"<=", LEVEL_COMPARE}, {">", LEVEL_COMPARE},
-                   {">=", LEVEL_COMPARE}, {"||", LEVEL_CONCAT},  {"+", LEVEL_ADD},
-                   {"-", LEVEL_ADD},      {"*", LEVEL_MULTIPLY}, {"/", LEVEL_MULTIPLY},
-                   {"%", LEVEL_MULTIPLY}},
-      words[] = {{"OR", LEVEL_OR},          {"AND", LEVEL_AND},     {"IS", LEVEL_COMPARE},
-                 {"IN", LEVEL_COMPARE},     {"NOT", LEVEL_COMPARE}, {"LIKE", LEVEL_COMPARE},
-                 {"BETWEEN", LEVEL_COMPARE}};
+    } symbols[] = {{"=", EVS__LEVEL_COMPARE},  {"<>", EVS__LEVEL_COMPARE},
+                   {"!=", EVS__LEVEL_COMPARE}, {"<", EVS__LEVEL_COMPARE},
+                   {"<=", EVS__LEVEL_COMPARE}, {">", EVS__LEVEL_COMPARE},
+                   {">=", EVS__LEVEL_COMPARE}, {"||", EVS__LEVEL_CONCAT},
+                   {"+", EVS__LEVEL_ADD},      {"-", EVS__LEVEL_ADD},
+                   {"*", EVS__LEVEL_MULTIPLY}, {"/", EVS__LEVEL_MULTIPLY},
+                   {"%", EVS__LEVEL_MULTIPLY}},
+      words[] = {{"OR", EVS__LEVEL_OR},          {"AND", EVS__LEVEL_AND},
+                 {"IS", EVS__LEVEL_COMPARE},     {"IN", EVS__LEVEL_COMPARE},
+                 {"NOT", EVS__LEVEL_COMPARE},    {"LIKE", EVS__LEVEL_COMPARE},
+                 {"BETWEEN", EVS__LEVEL_COMPARE}};
 
     for (size_t i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
         *ret_name = symbols[i].text;
@@ -297,7 +300,7 @@ static evs_status parse_not(evs__parser *p, evs__ast **ret)
     evs_status status;
 
     evs__parser_advance(p);
-    status = evs__parse_expr(p, LEVEL_NOT, &arg);
+    status = evs__parse_expr(p, EVS__LEVEL_NOT, &arg);
     if (!status)
         status = evs__parser_node(p, EVS__AST_UNARY, position, &arg, 1, ret);
     if (!status) {
@@ -318,7 +321,7 @@ static evs_status parse_operators(evs__parser *p, int min_level, evs__ast **left
         evs__ast *right = NULL;
         if (level == 0 || level < min_level)
             break;
-        if (level == LEVEL_COMPARE) {
+        if (level == EVS__LEVEL_COMPARE) {
             if (compared)
                 return evs__parser_fault(
                     p, p->token.position, EVS_ERR_EXPRESSION,
@@ -344,7 +347,7 @@ evs_status evs__parse_expr(evs__parser *p, int min_level, evs__ast **ret)
     if (p->depth >= EVS__AST_DEPTH_MAX)
         return evs__parser_fault(p, p->token.position, EVS_ERR_LIMIT, "the expression is too deep");
     p->depth++;
-    if (min_level <= LEVEL_NOT && evs__token_is_word(&p->token, "NOT"))
+    if (min_level <= EVS__LEVEL_NOT && evs__token_is_word(&p->token, "NOT"))
         status = parse_not(p, &a);
     else
         status = evs__parse_unary(p, &a);
@@ -368,7 +371,7 @@ static evs_status parse_item(evs__parser *p, bool many, evs__ast_item *item)
         evs__parser_advance(p);
         return evs__parser_node(p, EVS__AST_STAR, p->last_end - 1, NULL, 0, &item->expr);
     }
-    status = evs__parse_expr(p, LEVEL_OR, &item->expr);
+    status = evs__parse_expr(p, EVS__LEVEL_OR, &item->expr);
     if (status || !many || !evs__parser_take_word(p, "AS"))
         return status;
     if (p->token.kind != EVS__TOKEN_NAME ||

@@ -10,14 +10,14 @@
 
 /* levels of operators, loosest first */
 enum {
-    LEVEL_OR = 1,
-    LEVEL_AND,
-    LEVEL_NOT,
-    LEVEL_COMPARE,
-    LEVEL_CONCAT,
-    LEVEL_ADD,
-    LEVEL_MULTIPLY,
-    LEVEL_UNARY
+    EVS__LEVEL_OR = 1,
+    EVS__LEVEL_AND,
+    EVS__LEVEL_NOT,
+    EVS__LEVEL_COMPARE,
+    EVS__LEVEL_CONCAT,
+    EVS__LEVEL_ADD,
+    EVS__LEVEL_MULTIPLY,
+    EVS__LEVEL_UNARY
 };
 
 typedef struct evs__parser {

@@ -166,18 +166,19 @@ static evs_status parse_case(evs__parser *p, evs__ast **ret)
 
     evs__parser_advance(p);
     has_operand = !evs__token_is_word(&p->token, "WHEN");
-    if (has_operand && !(status = evs__parse_expr(p, LEVEL_OR, &a)))
+    if (has_operand && !(status = evs__parse_expr(p, EVS__LEVEL_OR, &a)))
         status = evs__parser_push(p, &args, a);
     if (!status && !evs__token_is_word(&p->token, "WHEN"))
         status = evs__parser_expected(p, "WHEN");
     while (!status && evs__parser_take_word(p, "WHEN")) {
-        if (!(status = evs__parse_expr(p, LEVEL_OR, &a)) &&
+        if (!(status = evs__parse_expr(p, EVS__LEVEL_OR, &a)) &&
             !(status = evs__parser_push(p, &args, a)) &&
             !(status = evs__parser_need_word(p, "THEN")) &&
-            !(status = evs__parse_expr(p, LEVEL_OR, &a)))
+            !(status = evs__parse_expr(p, EVS__LEVEL_OR, &a)))
             status = evs__parser_push(p, &args, a);
     }
-    if (!status && evs__parser_take_word(p, "ELSE") && !(status = evs__parse_expr(p, LEVEL_OR, &a)))
+    if (!status && evs__parser_take_word(p, "ELSE") &&
+        !(status = evs__parse_expr(p, EVS__LEVEL_OR, &a)))
         status = evs__parser_push(p, &args, a);
     if (!status && !evs__parser_take_word(p, "END"))
         status = evs__parser_expected(p, "WHEN, ELSE or END");
@@ -228,7 +229,7 @@ static evs_status parse_cast(evs__parser *p, evs__ast **ret)
 
     evs__parser_advance(p);
     evs__parser_advance(p);
-    status = evs__parse_expr(p, LEVEL_OR, &arg);
+    status = evs__parse_expr(p, EVS__LEVEL_OR, &arg);
     if (!status)
         status = evs__parser_need_word(p, "AS");
     if (!status)
@@ -259,7 +260,7 @@ parse_special_args(evs__parser *p, const evs__token *name, evs__arg_list *args, 
             return EVS_OK;
         if (!(status = text_literal(p, &a)) && !(status = evs__parser_push(p, args, a)) &&
             !(status = evs__parser_need_word(p, "FROM")) &&
-            !(status = evs__parse_expr(p, LEVEL_OR, &a)))
+            !(status = evs__parse_expr(p, EVS__LEVEL_OR, &a)))
             status = evs__parser_push(p, args, a);
         *ret_done = true;
         return status;
@@ -267,12 +268,12 @@ parse_special_args(evs__parser *p, const evs__token *name, evs__arg_list *args, 
     if (!substring && !evs__word_equal(name->text, name->len, "POSITION"))
         return EVS_OK;
     /* the first argument ends before IN or FROM, which the usual level would take */
-    if (!(status = evs__parse_expr(p, substring ? LEVEL_OR : LEVEL_CONCAT, &a)))
+    if (!(status = evs__parse_expr(p, substring ? EVS__LEVEL_OR : EVS__LEVEL_CONCAT, &a)))
         status = evs__parser_push(p, args, a);
     for (size_t i = 0; !status && i < (substring ? 2 : 1); i++) {
         if (!evs__parser_take_word(p, substring ? words[i] : "IN"))
             break;
-        if (!(status = evs__parse_expr(p, LEVEL_OR, &a)))
+        if (!(status = evs__parse_expr(p, EVS__LEVEL_OR, &a)))
             status = evs__parser_push(p, args, a);
     }
     if (!status && evs__parser_take_symbol(p, ","))
@@ -287,7 +288,7 @@ evs_status evs__parse_args(evs__parser *p, evs__arg_list *args)
     evs_status status;
 
     do {
-        status = evs__parse_expr(p, LEVEL_OR, &a);
+        status = evs__parse_expr(p, EVS__LEVEL_OR, &a);
         if (!status)
             status = evs__parser_push(p, args, a);
     } while (!status && evs__parser_take_symbol(p, ","));
@@ -397,7 +398,7 @@ static evs_status parse_primary(evs__parser *p, evs__ast **ret)
     }
     if (!evs__parser_take_symbol(p, "("))
         return evs__parser_expected(p, "an expression");
-    status = evs__parse_expr(p, LEVEL_OR, ret);
+    status = evs__parse_expr(p, EVS__LEVEL_OR, ret);
     return status ? status : evs__parser_need_symbol(p, ")");
 }
 
@@ -422,7 +423,7 @@ static evs_status parse_postfix(evs__parser *p, evs__ast **ret)
                 a->name_len = len;
             }
         } else if (evs__parser_take_symbol(p, "[")) {
-            status = evs__parse_expr(p, LEVEL_OR, &args[1]);
+            status = evs__parse_expr(p, EVS__LEVEL_OR, &args[1]);
             if (!status)
                 status = evs__parser_need_symbol(p, "]");
             if (!status)
@@ -472,9 +473,9 @@ evs_status evs__parse_unary(evs__parser *p, evs__ast **ret)
     evs_status status;
 
     if (evs__parser_take_symbol(p, "+"))
-        return evs__parse_expr(p, LEVEL_UNARY, ret);
+        return evs__parse_expr(p, EVS__LEVEL_UNARY, ret);
     if (!evs__parser_take_symbol(p, "-"))
         return parse_postfix(p, ret);
-    status = evs__parse_expr(p, LEVEL_UNARY, &a);
+    status = evs__parse_expr(p, EVS__LEVEL_UNARY, &a);
     return status ? status : negate(p, position, a, ret);
 }
