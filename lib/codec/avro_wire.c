@@ -283,80 +283,49 @@ const uint8_t *evs__avro_skip(const evs__avro_node *node,
 
 /* ---- words ---- */
 
+/* what a fault is told as: `what` before the text where it is told, the value in its %lld */
+static const struct {
+    evs_status status;
+    bool what;
+    const char *format;
+} fault_texts[] = {
+    [EVS__FAULT_NONE] = {EVS_ERR_INTERNAL, false, "no fault"},
+    [EVS__FAULT_END] = {EVS_ERR_DECODE, false, "the event ends inside of it"},
+    [EVS__FAULT_VARINT] = {EVS_ERR_DECODE, false, "a number of more than 64 bits"},
+    [EVS__FAULT_INT] = {EVS_ERR_DECODE, false, "%lld does not fit into an int"},
+    [EVS__FAULT_BOOLEAN] = {EVS_ERR_DECODE, false, "byte %lld is no boolean"},
+    [EVS__FAULT_NEGATIVE] = {EVS_ERR_DECODE, true, "length %lld is negative"},
+    [EVS__FAULT_LENGTH] = {EVS_ERR_DECODE, true, "length %lld is past the end"},
+    [EVS__FAULT_UTF8] = {EVS_ERR_DECODE, false, "invalid UTF-8 at byte %lld"},
+    [EVS__FAULT_ENUM] = {EVS_ERR_DECODE, false, "the enum has no symbol %lld"},
+    [EVS__FAULT_BRANCH] = {EVS_ERR_DECODE, false, "the union has no branch %lld"},
+    [EVS__FAULT_ITEMS] = {EVS_ERR_DECODE, false, "%lld elements are past the end"},
+    [EVS__FAULT_EMPTY_ITEMS] = {EVS_ERR_DECODE, false,
+                                "%lld elements without bytes are more than 65536"},
+    [EVS__FAULT_CELLS] = {EVS_ERR_DECODE, false,
+                          "the elements of one event make more than 16777216 values"},
+    [EVS__FAULT_BLOCK] = {EVS_ERR_DECODE, false, "a block of %lld bytes is past the end"},
+    [EVS__FAULT_BLOCK_SIZE] = {EVS_ERR_DECODE, false,
+                               "a block's elements do not take the %lld bytes that it says"},
+    [EVS__FAULT_DECIMAL] = {EVS_ERR_OVERFLOW, false, "the decimal has more than %lld digits"},
+    [EVS__FAULT_DECIMAL_EMPTY] = {EVS_ERR_DECODE, false, "a decimal of no bytes"},
+    [EVS__FAULT_OVERFLOW] = {EVS_ERR_OVERFLOW, false, "%lld is out of the column's range"},
+    [EVS__FAULT_NOT_NULL] = {EVS_ERR_SCHEMA, false, "null, but the column is NOT NULL"},
+    [EVS__FAULT_DEPTH] = {EVS_ERR_DECODE, false, "values nest deeper than %lld levels"},
+    [EVS__FAULT_TRAILING] = {EVS_ERR_DECODE, false, "%lld bytes follow the record"},
+    [EVS__FAULT_NOMEM] = {EVS_ERR_NOMEM, false, "out of memory"},
+};
+_Static_assert(EVS__AVRO_EMPTY_ITEMS_MAX == 65536 && EVS__AVRO_CELLS_MAX == 16777216,
+               "the texts above name them");
+
 evs_status
 evs__avro_fault_text(const evs__avro_failure *f, const char *what, char *out, size_t size)
 {
-    long long v = f->value;
+    int n = 0;
 
-    what = f->what ? f->what : what;
-    switch (f->fault) {
-    case EVS__FAULT_NONE:
-        return EVS_ERR_INTERNAL;
-    case EVS__FAULT_END:
-        snprintf(out, size, "the event ends inside of it");
-        break;
-    case EVS__FAULT_VARINT:
-        snprintf(out, size, "a number of more than 64 bits");
-        break;
-    case EVS__FAULT_INT:
-        snprintf(out, size, "%lld does not fit into an int", v);
-        return EVS_ERR_DECODE;
-    case EVS__FAULT_BOOLEAN:
-        snprintf(out, size, "byte %lld is no boolean", v);
-        break;
-    case EVS__FAULT_NEGATIVE:
-        snprintf(out, size, "%s length %lld is negative", what, v);
-        break;
-    case EVS__FAULT_LENGTH:
-        snprintf(out, size, "%s length %lld is past the end", what, v);
-        break;
-    case EVS__FAULT_UTF8:
-        snprintf(out, size, "invalid UTF-8 at byte %lld", v);
-        break;
-    case EVS__FAULT_ENUM:
-        snprintf(out, size, "the enum has no symbol %lld", v);
-        break;
-    case EVS__FAULT_BRANCH:
-        snprintf(out, size, "the union has no branch %lld", v);
-        break;
-    case EVS__FAULT_ITEMS:
-        snprintf(out, size, "%lld elements are past the end", v);
-        break;
-    case EVS__FAULT_EMPTY_ITEMS:
-        snprintf(out, size, "%lld elements without bytes are more than %d", v,
-                 EVS__AVRO_EMPTY_ITEMS_MAX);
-        break;
-    case EVS__FAULT_CELLS:
-        snprintf(out, size, "the elements of one event make more than %u values",
-                 EVS__AVRO_CELLS_MAX);
-        break;
-    case EVS__FAULT_BLOCK:
-        snprintf(out, size, "a block of %lld bytes is past the end", v);
-        break;
-    case EVS__FAULT_BLOCK_SIZE:
-        snprintf(out, size, "a block's elements do not take the %lld bytes that it says", v);
-        break;
-    case EVS__FAULT_DECIMAL:
-        snprintf(out, size, "the decimal has more than %lld digits", v);
-        return EVS_ERR_OVERFLOW;
-    case EVS__FAULT_DECIMAL_EMPTY:
-        snprintf(out, size, "a decimal of no bytes");
-        break;
-    case EVS__FAULT_OVERFLOW:
-        snprintf(out, size, "%lld is out of the column's range", v);
-        return EVS_ERR_OVERFLOW;
-    case EVS__FAULT_NOT_NULL:
-        snprintf(out, size, "null, but the column is NOT NULL");
-        return EVS_ERR_SCHEMA;
-    case EVS__FAULT_DEPTH:
-        snprintf(out, size, "values nest deeper than %lld levels", v);
-        break;
-    case EVS__FAULT_TRAILING:
-        snprintf(out, size, "%lld bytes follow the record", v);
-        break;
-    case EVS__FAULT_NOMEM:
-        snprintf(out, size, "out of memory");
-        return EVS_ERR_NOMEM;
-    }
-    return EVS_ERR_DECODE;
+    if (fault_texts[f->fault].what)
+        n = snprintf(out, size, "%s ", f->what ? f->what : what);
+    if (n >= 0 && (size_t)n < size)
+        snprintf(out + n, size - (size_t)n, fault_texts[f->fault].format, (long long)f->value);
+    return fault_texts[f->fault].status;
 }

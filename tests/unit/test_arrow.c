@@ -120,7 +120,7 @@ static void drain(struct ArrowArrayStream *stream, evs_batch **batches, size_t c
         array.release(&array);
     }
     for (int i = 0; i < 2; i++) {
-        array.release = (void (*)(struct ArrowArray *))drain; /* to be cleared */
+        array.release = (void (*)(struct ArrowArray *))(void (*)(void))drain; /* to be cleared */
         assert_int_equal(stream->get_next(stream, &array), 0);
         assert_null(array.release);
     }
