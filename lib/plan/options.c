@@ -27,6 +27,10 @@ const evs_option_info evs__pipeline_option_table[] = {
     {"connect.timeout.ms", "60s", NULL,
      "How long a server may be unreachable at start before it is an error", "0.1", 0, 0,
      EVS_OPTION_DURATION, 0},
+    {"group.wait.ms", "60s", NULL,
+     "How long another member of the consumer group may hold partitions that a window needs before "
+     "it is an error; a killed process stays a member until its session times out",
+     "0.1", 0, 0, EVS_OPTION_DURATION, 0},
     {"close.timeout.ms", "10s", NULL, "How long closing and a forced commit may take", "0.1", 0,
      86400000, EVS_OPTION_DURATION, 0},
     {"retry.backoff.ms", "100ms", NULL,

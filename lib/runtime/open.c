@@ -35,6 +35,7 @@ static void init_source(evs__source *s, evs__runtime *rt, const evs__node *n)
     evs__plan_time_options(n, &s->time);
     s->alignment_ms = evs_config_int(n->config, "alignment");
     s->next_read_ms = INT64_MIN;
+    s->partial_since_ms = EVS_TIME_NONE;
     pthread_mutexattr_init(&attr);
     pthread_mutexattr_settype(&attr, PTHREAD_MUTEX_RECURSIVE);
     pthread_mutex_init(&s->lock, &attr);

@@ -9,9 +9,9 @@
  * only; the source's lock is held then, and is recursive because a revocation commits.
  *
  * A pipeline with windows keeps state that other members of a consumer group do not see, and its
- * exchange reaches this process only. So it needs all partitions of its sources: the assignment of
- * a part of them is refused before the first event, and partitions that are taken away later are
- * waited for.
+ * exchange reaches this process only. So it needs all partitions of its sources: with a part of
+ * them nothing is read, and after `group.wait.ms` it is an error; partitions that are taken away
+ * later are waited for.
  */
 #include "runtime/runtime.h"
 
@@ -383,22 +383,46 @@ static evs_status queue_batch(evs__source *s, const evs_read *r, evs_error **ret
 /* ---- reading ---- */
 
 /* a window needs every partition: see above */
-static evs_status check_assignment(evs__source *s, evs_error **reterr)
+static bool is_partial(const evs__source *s)
+{
+    return s->assigned_count && s->assigned_count < s->partition_count && !s->had_all &&
+           evs__plan_has_window(s->rt->plan);
+}
+
+static void check_assignment(evs__source *s, int64_t now_ms)
+{
+    s->changed = false;
+    if (s->assigned_count == s->partition_count)
+        s->had_all = true;
+    if (!is_partial(s))
+        s->partial_since_ms = EVS_TIME_NONE;
+    else if (s->partial_since_ms == EVS_TIME_NONE)
+        s->partial_since_ms = now_ms;
+}
+
+/*
+ * Another member of the group has some partitions. It may be what is left of a process that was
+ * killed: the broker takes it for alive until its session times out. So nothing is read, the state
+ * says why, and only after `group.wait.ms` it is an error.
+ */
+static evs_status wait_for_all(evs__source *s, int64_t now_ms, evs_error **reterr)
 {
     evs__runtime *rt = s->rt;
-    s->changed = false;
-    if (s->assigned_count == s->partition_count) {
-        s->had_all = true;
-        return EVS_OK;
-    }
-    if (!s->assigned_count || s->had_all || !evs__plan_has_window(rt->plan))
-        return EVS_OK;
-    return evs__fail(rt->ctx, reterr, EVS_ERR_STATE,
-                     "step \"%s\": only %u of %u partitions are assigned: another member of group "
-                     "\"%s\" has the others, and windows need all of them in one process; stop it, "
-                     "or use another application.id",
-                     s->node->name, s->assigned_count, s->partition_count,
-                     evs__plan_application_id(rt->plan));
+    const char *group = evs__plan_application_id(rt->plan);
+    if (now_ms - s->partial_since_ms >= evs_config_int(rt->plan->config, "group.wait.ms"))
+        return evs__fail(
+            rt->ctx, reterr, EVS_ERR_STATE,
+            "step \"%s\": only %u of %u partitions are assigned: another member of group "
+            "\"%s\" has the others, and windows need all of them in one process; stop it, "
+            "or use another application.id",
+            s->node->name, s->assigned_count, s->partition_count, group);
+    if (!s->trouble)
+        evs__fail(
+            rt->ctx, &s->trouble, EVS_ERR_UNAVAILABLE,
+            "%u of %u partitions are assigned: waiting for another member of group \"%s\" to leave",
+            s->assigned_count, s->partition_count, group);
+    s->next_read_ms = evs__time_add(now_ms, EVS__IDLE_POLL_MS);
+    return EVS_AGAIN;
 }
 
 /* the group must not be further than the snapshot: what is between would be missing in the state */
@@ -422,9 +446,10 @@ static evs_status check_committed(evs__source *s, evs__partition *p, evs_error *
         (long long)p->now.offset, (long long)committed);
 }
 
-static evs_status after_changes(evs__source *s, evs_error **reterr)
+static evs_status after_changes(evs__source *s, int64_t now_ms, evs_error **reterr)
 {
-    evs_status status = check_assignment(s, reterr);
+    evs_status status = EVS_OK;
+    check_assignment(s, now_ms);
     for (uint32_t i = 0; !status && i < s->partition_count; i++) {
         evs__partition *p = &s->partitions[i];
         if (p->assigned && p->check_committed)
@@ -458,9 +483,10 @@ evs_status evs__source_read(evs__source *s, size_t max, int64_t now_ms, evs_erro
 
     atomic_store(&s->woken, false);
     pthread_mutex_lock(&s->lock);
-    status = s->fn->read(s->handle, max, 0, &r, &e);
+    /* 0: only rebalances and their like are served */
+    status = s->fn->read(s->handle, is_partial(s) ? 0 : max, 0, &r, &e);
     if (s->changed)
-        changed = after_changes(s, reterr);
+        changed = after_changes(s, now_ms, reterr);
     if (!status)
         status = queue_read(s, &r, &e);
     pthread_mutex_unlock(&s->lock);
@@ -468,8 +494,9 @@ evs_status evs__source_read(evs__source *s, size_t max, int64_t now_ms, evs_erro
         evs_error_unref(e);
         return changed;
     }
-    evs_error_unref(s->trouble);
-    s->trouble = NULL;
+    if (status == EVS_AGAIN && is_partial(s))
+        return wait_for_all(s, now_ms, reterr);
+    s->trouble = evs_error_unref(s->trouble);
     if (status >= 0) {
         s->backoff_ms = 0;
         s->next_read_ms = status == EVS_OK ? now_ms : evs__time_add(now_ms, EVS__IDLE_POLL_MS);

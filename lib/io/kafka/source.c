@@ -143,7 +143,8 @@ configure(kafka_source *s, const evs_config *config, rd_kafka_conf_t *conf, evs_
     static const char *const defaults[][2] = {
         {"queued.min.messages", "1000000"}, {"queued.max.messages.kbytes", "32768"},
         {"statistics.interval.ms", "1000"}, {"fetch.wait.max.ms", "100"},
-        {"client.id", "evstream"},          {"reconnect.backoff.max.ms", "2000"}};
+        {"client.id", "evstream"},          {"reconnect.backoff.max.ms", "2000"},
+        {"session.timeout.ms", "10000"}}; /* what a restart after a kill waits for */
     const char *group = evs_config_string(config, "group.id");
     evs_status status = EVS_OK;
 
