@@ -370,21 +370,28 @@ static uint64_t decide_by_all_digits(const struct decimal_text *d, uint64_t bits
     return bits;
 }
 
-/* |value| of a scanned number */
-static double double_of_text(const struct decimal_text *d)
+double evs__double_of_decimal(uint64_t digits, int64_t exponent)
 {
     static const double exact[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
                                    1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
                                    1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+    if (digits <= (uint64_t)1 << 53 && exponent >= -22 && exponent <= 22) {
+        double v = (double)digits;
+        return exponent < 0 ? v / exact[-exponent] : v * exact[exponent];
+    }
+    return double_of_bits(bits_of_decimal(digits, exponent));
+}
+
+/* |value| of a scanned number */
+static double double_of_text(const struct decimal_text *d)
+{
     uint64_t bits;
 
-    if (d->mantissa <= (uint64_t)1 << 53 && d->exponent >= -22 && d->exponent <= 22 &&
-        d->count <= 19) {
-        double v = (double)d->mantissa;
-        return d->exponent < 0 ? v / exact[-d->exponent] : v * exact[d->exponent];
-    }
+    if (d->count <= 19)
+        return evs__double_of_decimal(d->mantissa, d->exponent);
     bits = bits_of_decimal(d->mantissa, d->exponent);
-    if (d->count > 19 && bits != bits_of_decimal(d->mantissa + 1, d->exponent))
+    if (bits != bits_of_decimal(d->mantissa + 1, d->exponent))
         bits = decide_by_all_digits(d, bits);
     return double_of_bits(bits);
 }

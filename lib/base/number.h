@@ -34,6 +34,8 @@ size_t evs__format_int(int64_t value, char *out);
  * "NaN", "Infinity", "-Infinity" */
 size_t evs__format_double(double value, char *out);
 size_t evs__format_decimal(evs__int128 value, int32_t scale, char *out);
+/* digits * 10^exponent, correctly rounded; infinity when too large */
+double evs__double_of_decimal(uint64_t digits, int64_t exponent);
 double evs__decimal_to_double(evs__int128 value, int32_t scale);
 evs__int128 evs__pow10_128(int32_t n); /* 0..38 */
 

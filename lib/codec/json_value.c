@@ -354,6 +354,57 @@ evs__json_int(evs__json_reader *r, const evs__json_value *v, evs__column *c, con
     return q;
 }
 
+/* eight digits at p, most significant first; false: not all of them are digits */
+static bool take_eight(const uint8_t *p, uint64_t *ret)
+{
+    uint64_t x = evs__load64(p) ^ 0x3030303030303030u;
+
+    if ((x | (x + 0x0606060606060606u)) & 0xf0f0f0f0f0f0f0f0u)
+        return false;
+    x = (x * 0x0a01 >> 8) & 0x00ff00ff00ff00ffu;
+    x = (x * 0x640001 >> 16) & 0x0000ffff0000ffffu;
+    *ret = x * 0x271000000001u >> 32;
+    return true;
+}
+
+/* digits into *mantissa, which keeps up with 19 of them */
+static const uint8_t *take_digits(const uint8_t *p, const uint8_t *end, uint64_t *mantissa)
+{
+    uint64_t v = *mantissa, eight;
+
+    while (end - p >= 8 && take_eight(p, &eight)) {
+        v = v * 100000000 + eight;
+        p += 8;
+    }
+    for (; p < end && (uint8_t)(*p - '0') < 10; p++)
+        v = v * 10 + (uint64_t)(*p - '0');
+    *mantissa = v;
+    return p;
+}
+
+/*
+ * A number of at most 19 digits with a point and without exponent, as doubles are usually printed:
+ * one pass over it. NULL: anything else.
+ */
+static const uint8_t *long_double(const uint8_t *p, const uint8_t *end, double *ret)
+{
+    bool negative = *p == '-';
+    const uint8_t *whole = p + negative;
+    uint64_t mantissa = 0;
+    const uint8_t *point = take_digits(whole, end, &mantissa);
+    const uint8_t *q;
+    double v;
+
+    if (point == whole || (*whole == '0' && point - whole > 1) || end - point < 2 || *point != '.')
+        return NULL;
+    q = take_digits(point + 1, end, &mantissa);
+    if (q == point + 1 || q - whole > 20 || (q < end && (*q | 0x20) == 'e'))
+        return NULL;
+    v = evs__double_of_decimal(mantissa, -(int64_t)(q - point - 1));
+    *ret = negative ? -v : v;
+    return q;
+}
+
 const uint8_t *
 evs__json_double(evs__json_reader *r, const evs__json_value *v, evs__column *c, const uint8_t *p)
 {
@@ -363,6 +414,11 @@ evs__json_double(evs__json_reader *r, const evs__json_value *v, evs__column *c, 
 
     if (*p != '-' && (uint8_t)(*p - '0') >= 10)
         return evs__json_odd(r, v, c, p);
+    q = long_double(p, r->end, &value);
+    if (q) {
+        evs__column_append_f64(c, value);
+        return q;
+    }
     q = evs__json_number_end(r, p, &integer);
     if (!q)
         return NULL;
