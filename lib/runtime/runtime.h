@@ -121,6 +121,7 @@ struct evs__source {
     uint32_t partition_count;
     uint32_t assigned_count;
     bool had_all; /* all partitions have been ours */
+    int64_t partial_since_ms; /* some are another member's; EVS_TIME_NONE: not so */
     bool described;
     bool ended;
     bool busy;    /* a worker reads */
