@@ -101,15 +101,6 @@ const evs_option_info evs__step_option_table[] = {
     {NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0},
 };
 
-static const evs_option_info *find_row(const evs_option_info *table, const char *key)
-{
-    for (; table->name; table++) {
-        if (strcmp(table->name, key) == 0)
-            return table;
-    }
-    return NULL;
-}
-
 static bool has_prefix(const char *key, const char *prefix)
 {
     size_t len = strlen(prefix);
@@ -150,6 +141,33 @@ check_application_id(evs_context *ctx, const evs_config *config, evs_error **ret
         id);
 }
 
+/* options of the registry are the codec's; every step that has one inherits them */
+static evs_status
+check_registry_option(evs_context *ctx, const char *key, const char *value, evs_error **reterr)
+{
+    const evs_option_info *tables[] = {evs__codec_option_table};
+    evs_config *config = NULL;
+    evs_status status = evs__config_new(ctx, "pipeline", tables, 1, NULL, &config, reterr);
+    if (!status)
+        status = evs__config_set(config, key, value, reterr);
+    evs__config_unref(config);
+    return status;
+}
+
+static evs_status set_pipeline_options(evs__plan *plan, evs_config *config, evs_error **reterr)
+{
+    evs_status status = EVS_OK;
+    for (size_t i = 0; !status && i < plan->options->count; i++) {
+        const char *key = plan->options->pairs[2 * i];
+        const char *value = plan->options->pairs[2 * i + 1];
+        if (evs__config_knows(config, key) || !is_passed_through(plan, key))
+            status = has_prefix(key, "schema.registry")
+                         ? check_registry_option(plan->ctx, key, value, reterr)
+                         : evs__config_set(config, key, value, reterr);
+    }
+    return status;
+}
+
 static evs_status configure_pipeline(evs__plan *plan, evs_error **reterr)
 {
     const evs_option_info *tables[] = {evs__pipeline_option_table};
@@ -157,17 +175,8 @@ static evs_status configure_pipeline(evs__plan *plan, evs_error **reterr)
     evs_config *config = NULL;
     evs_status status = evs__config_new(ctx, "pipeline", tables, 1, NULL, &config, reterr);
 
-    for (size_t i = 0; !status && i < plan->options->count; i++) {
-        const char *key = plan->options->pairs[2 * i];
-        const char *value = plan->options->pairs[2 * i + 1];
-        const evs_option_info *codec = find_row(evs__codec_option_table, key);
-        if (is_passed_through(plan, key) && !find_row(evs__pipeline_option_table, key))
-            continue;
-        if (codec && has_prefix(key, "schema.registry"))
-            status = evs__option_check(ctx, "pipeline", codec, value, NULL, NULL, reterr);
-        else
-            status = evs__config_set(config, key, value, reterr);
-    }
+    if (!status)
+        status = set_pipeline_options(plan, config, reterr);
     if (!status)
         status = evs__config_check(config, reterr);
     if (!status)

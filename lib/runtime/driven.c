@@ -10,7 +10,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "runtime/runtime.h"
@@ -84,9 +83,8 @@ static void set_timer(evs__runtime *rt, int64_t wait_ms)
 
 void evs__pause_ms(int64_t ms)
 {
-    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
     if (ms > 0)
-        nanosleep(&t, NULL);
+        poll(NULL, 0, ms > 60000 ? 60000 : (int)ms);
 }
 
 /* wait for a wake-up, a deadline or the end of the budget */

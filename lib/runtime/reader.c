@@ -296,7 +296,9 @@ process_rows(evs__worker *w, evs__run *run, evs_batch *b, int64_t now_ms, evs_er
     status = evs__meta_columns(s, w->row_types[i], b, &out, &rows, reterr);
     if (!status)
         status = set_times(w, p, i, rows, &out, now_ms, reterr);
-    if (!status && rows->count)
+    if (status)
+        evs_error_prefix(w->rt->ctx, reterr, "step \"%s\": ", s->node->name);
+    else if (rows->count)
         status = evs__flow_push(&w->flows[i], s->node, rows, now_ms, reterr);
     evs_batch_unref(rows);
     return status;
@@ -309,17 +311,17 @@ evs_status evs__worker_process(evs__worker *w, evs__run *run, int64_t now_ms, ev
     evs_batch *b = NULL;
     evs_status status = decode(w, run, (uint32_t)(s - w->rt->sources), &b, reterr);
 
-    if (!status && b->rows)
+    if (status)
+        evs_error_prefix(w->rt->ctx, reterr, "step \"%s\": ", s->node->name);
+    else if (b->rows)
         status = process_rows(w, run, b, now_ms, reterr);
     evs_batch_unref(b);
     if (!status)
         status = tell_time(p, now_ms, reterr);
     if (!status)
         status = evs__dead_letters_flush(w->rt, now_ms, reterr);
-    if (status) {
-        evs_error_prefix(w->rt->ctx, reterr, "step \"%s\": ", s->node->name);
+    if (status)
         return status;
-    }
     p->now.offset = end_of_run(run);
     atomic_store(&w->rt->dirty, true);
     measure(run, now_ms);
