@@ -121,9 +121,9 @@ static void test_connector_register_faults_are_named(void **state)
     c.name = "Mine";
     FAILS(evs_connector_register(f->ctx, &c, &f->err), EVS_ERR_INVALID, "a-z");
     c.name = "mine";
-    s.flush = NULL;
-    FAILS(evs_connector_register(f->ctx, &c, &f->err), EVS_ERR_INVALID, "flush");
-    s.flush = no_flush;
+    s.write = NULL;
+    FAILS(evs_connector_register(f->ctx, &c, &f->err), EVS_ERR_INVALID, "write");
+    s.write = no_write;
     s.guarantee = EVS_GUARANTEE_TRANSACTIONAL;
     FAILS(evs_connector_register(f->ctx, &c, &f->err), EVS_ERR_INVALID, "recover");
     s.guarantee = EVS_GUARANTEE_IDEMPOTENT;
