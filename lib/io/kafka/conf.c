@@ -49,6 +49,8 @@ static evs_status status_of(rd_kafka_resp_err_t code)
     switch (code) {
     case RD_KAFKA_RESP_ERR__TIMED_OUT:
     case RD_KAFKA_RESP_ERR__MSG_TIMED_OUT:
+    case RD_KAFKA_RESP_ERR__PURGE_QUEUE: /* closed before it was delivered */
+    case RD_KAFKA_RESP_ERR__PURGE_INFLIGHT:
     case RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT:
         return EVS_ERR_TIMEOUT;
     case RD_KAFKA_RESP_ERR__TRANSPORT:
