@@ -42,6 +42,8 @@ evs_status evs__kafka_conf_default(evs_context *ctx,
                                    const char *name,
                                    const char *value,
                                    evs_error **reterr);
+/* what the host set as kafka.NAME, or NULL */
+const char *evs__kafka_extra(const evs_config *config, const char *name);
 /* a status for a librdkafka code; *reterr gets code, text, retriable and fatal */
 evs_status evs__kafka_fail(evs_context *ctx,
                            evs_error **reterr,
@@ -54,6 +56,16 @@ int64_t evs__kafka_clock_ms(void); /* monotonic */
 /* bootstrap.servers of the context's embedded cluster, started on first use; *borrowed until* the
  * context goes */
 evs_status evs__kafka_embedded(evs_context *ctx, const char **ret_bootstrap, evs_error **reterr);
+/*
+ * A group in the embedded cluster has one member for each topic, which reads all partitions:
+ * EVS_ERR_UNSUPPORTED when it has one. (librdkafka's mock makes the first member wait for 3 s and a
+ * later one for most of session.timeout.ms.)
+ */
+evs_status evs__kafka_embedded_join(evs_context *ctx,
+                                    const char *group,
+                                    const char *topic,
+                                    evs_error **reterr);
+void evs__kafka_embedded_leave(evs_context *ctx, const char *group, const char *topic);
 /* EVS_OK also when the topic exists */
 evs_status evs__kafka_embedded_topic(evs_context *ctx,
                                      const char *topic,
