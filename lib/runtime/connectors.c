@@ -24,7 +24,8 @@
 
 static const evs_connector *const built_in[] = {
     &evs__callback_connector,
-    &evs__console_connector, &evs__file_connector,
+    &evs__console_connector,
+    &evs__file_connector,
     &evs__kafka_connector,
     &evs__memory_connector,
 };

@@ -168,6 +168,7 @@ evs_status evs_consumer_new(evs_context *context,
     if (!status)
         status = evs__plan_source_schema(context, c->config, schema, &c->schema, reterr);
     if (!status) {
+        c->host.schema = c->schema;
         status = c->connector->source->open(context, c->config, &c->host, &c->source, reterr);
         if (status)
             c->source = NULL;

@@ -115,7 +115,8 @@ evs_status evs__source_open(evs__source *s, evs_error **reterr)
                                 .assigned = on_assigned,
                                 .revoking = on_revoking,
                                 .wake = on_wake,
-                                .state = on_state};
+                                .state = on_state,
+                                .schema = s->node->schema};
     status = s->fn->open(s->rt->ctx, s->node->config, &s->host, &s->handle, reterr);
     if (status)
         evs_error_prefix(s->rt->ctx, reterr, "step \"%s\": ", s->node->name);

@@ -484,7 +484,7 @@ static void test_write_without_memory_is_clean(void **state)
                                                            "view", "compression", "gzip"));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -504,5 +504,6 @@ int main(void)
         TEST(test_write_container_of_other_rows_is_refused),
         TEST(test_write_without_memory_is_clean),
     };
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -767,7 +767,7 @@ static void test_read_without_memory_is_clean(void **state)
     evs_test_oom_sweep(read_scenario, (void *)EVS_OPTIONS("path", path, "format", "avro"));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -801,5 +801,6 @@ int main(void)
         TEST(test_read_containers_with_other_schemas_is_refused),
         TEST(test_read_without_memory_is_clean),
     };
+    cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -57,9 +57,17 @@ static bool take_partitions(kafka_source *s, rd_kafka_topic_partition_list_t *li
         int topic = evs__kafka_topic_index(s, e->topic);
         kafka_partition *p =
             topic < 0 ? NULL : evs__kafka_partition(s, (uint32_t)topic, e->partition);
+        evs_error *err = NULL;
         int64_t offset;
-        if (!p)
-            return false; /* partitions were added while running: start again */
+        if (!p) {
+            evs_error_set(
+                s->ctx, &err, EVS_ERR_STATE,
+                "topic \"%s\" has more partitions than when reading began: restart to take "
+                "them in",
+                e->topic);
+            evs__kafka_source_error(s, err);
+            return false;
+        }
         offset = s->host->assigned(s->host->runtime, (uint32_t)topic, e->partition);
         if (offset < -1)
             return false;
@@ -158,7 +166,7 @@ static evs_status subscribe(kafka_source *s, evs_error **reterr)
 
 evs_status evs__kafka_start(kafka_source *s, evs_error **reterr)
 {
-    evs_status status = s->group ? subscribe(s, reterr) : assign_all(s, reterr);
+    evs_status status = s->member ? subscribe(s, reterr) : assign_all(s, reterr);
     if (!status)
         s->started = true;
     return status;
@@ -217,18 +225,23 @@ evs_status evs__kafka_source_pause(
     return EVS_OK;
 }
 
-void evs__kafka_on_commit(rd_kafka_t *rk,
-                          rd_kafka_resp_err_t code,
-                          rd_kafka_topic_partition_list_t *list,
-                          void *opaque)
+void evs__kafka_serve_commits(kafka_source *s, int wait_ms)
 {
-    kafka_source *s = opaque;
-    (void)rk;
-    (void)list;
-    s->commits_pending--;
-    if (code && code != RD_KAFKA_RESP_ERR__NO_OFFSET && !s->closing)
-        evs_log(s->ctx, EVS_LOG_WARNING, "kafka", "commit of group offsets: %s",
-                rd_kafka_err2str(code));
+    while (s->commits_pending > 0) {
+        rd_kafka_event_t *event = rd_kafka_queue_poll(s->commits, wait_ms);
+        rd_kafka_resp_err_t code;
+        if (!event)
+            return;
+        code = rd_kafka_event_error(event);
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_OFFSET_COMMIT) {
+            s->commits_pending--;
+            if (code && code != RD_KAFKA_RESP_ERR__NO_OFFSET && !s->closing)
+                evs_log(s->ctx, EVS_LOG_WARNING, "kafka", "commit of group offsets: %s",
+                        rd_kafka_err2str(code));
+        }
+        rd_kafka_event_destroy(event);
+        wait_ms = 0;
+    }
 }
 
 evs_status evs__kafka_source_commit(void *source,
@@ -252,18 +265,16 @@ evs_status evs__kafka_source_commit(void *source,
             rd_kafka_topic_partition_list_add(list, s->topics[topics[i]].name, partitions[i])
                 ->offset = offsets[i];
     }
-    code = list->cnt ? rd_kafka_commit(s->rk, list, 1) : RD_KAFKA_RESP_ERR__NO_OFFSET;
+    code = list->cnt ? rd_kafka_commit_queue(s->rk, list, s->commits, NULL, NULL)
+                     : RD_KAFKA_RESP_ERR__NO_OFFSET;
     rd_kafka_topic_partition_list_destroy(list);
     if (code == RD_KAFKA_RESP_ERR__NO_OFFSET)
         return EVS_OK;
     if (code)
         return evs__kafka_fail(s->ctx, reterr, code, "commit of group offsets");
     s->commits_pending++;
-    while (s->commits_pending > 0 && evs__kafka_clock_ms() < deadline) {
-        rd_kafka_message_t *m = rd_kafka_consume_queue(s->control, 5);
-        if (m)
-            rd_kafka_message_destroy(m);
-    }
+    while (s->commits_pending > 0 && evs__kafka_clock_ms() < deadline)
+        evs__kafka_serve_commits(s, 5);
     return s->commits_pending > 0 ? EVS_AGAIN : EVS_OK;
 }
 

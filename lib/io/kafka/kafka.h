@@ -5,7 +5,7 @@
  *   conf.c      options -> rd_kafka_conf_t (kafka.* passes through), errors, logs
  *   embedded.c  "embedded:" as bootstrap.servers: librdkafka's mock cluster inside this process,
  * one per context source.c    consumer, by group or with all partitions      outlet.c  producer
- * handle      sink.c  rows -> outlet      keys.c  rows -> message keys
+ * handle      sink.c  rows -> outlet
  *
  * Threads: librdkafka has its own; nothing of ours or of the host runs on them but one wake-up that
  * writes an eventfd.
@@ -42,6 +42,8 @@ evs_status evs__kafka_conf_default(evs_context *ctx,
                                    const char *name,
                                    const char *value,
                                    evs_error **reterr);
+/* what the host set as kafka.NAME, or NULL */
+const char *evs__kafka_extra(const evs_config *config, const char *name);
 /* a status for a librdkafka code; *reterr gets code, text, retriable and fatal */
 evs_status evs__kafka_fail(evs_context *ctx,
                            evs_error **reterr,
@@ -54,30 +56,21 @@ int64_t evs__kafka_clock_ms(void); /* monotonic */
 /* bootstrap.servers of the context's embedded cluster, started on first use; *borrowed until* the
  * context goes */
 evs_status evs__kafka_embedded(evs_context *ctx, const char **ret_bootstrap, evs_error **reterr);
+/*
+ * A group in the embedded cluster has one member for each topic, which reads all partitions:
+ * EVS_ERR_UNSUPPORTED when it has one. (librdkafka's mock makes the first member wait for 3 s and a
+ * later one for most of session.timeout.ms.)
+ */
+evs_status evs__kafka_embedded_join(evs_context *ctx,
+                                    const char *group,
+                                    const char *topic,
+                                    evs_error **reterr);
+void evs__kafka_embedded_leave(evs_context *ctx, const char *group, const char *topic);
 /* EVS_OK also when the topic exists */
 evs_status evs__kafka_embedded_topic(evs_context *ctx,
                                      const char *topic,
                                      int32_t partitions,
                                      evs_error **reterr);
-
-/* message keys: see keys.c */
-typedef struct evs__kafka_keys evs__kafka_keys;
-evs_status evs__kafka_keys_new(evs_context *ctx,
-                               const evs_config *config,
-                               const evs_type *type,
-                               int32_t key_count,
-                               bool windowed,
-                               evs__kafka_keys **ret,
-                               evs_error **reterr);
-void evs__kafka_keys_free(evs__kafka_keys *keys);
-/* key of a physical row: {NULL, 0} for no key; *borrowed until* the next call */
-evs_status evs__kafka_keys_make(evs__kafka_keys *keys,
-                                const evs_batch *batch,
-                                uint32_t row,
-                                evs_string_view *ret,
-                                evs_error **reterr);
-/* bytes at the key's end that do not take part in placing it (window start) */
-size_t evs__kafka_keys_suffix(const evs__kafka_keys *keys);
 
 extern const evs_source_functions evs__kafka_source;
 extern const evs_sink_functions evs__kafka_sink;

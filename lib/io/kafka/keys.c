@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "io/kafka/kafka.h"
+#include "io/kafka/keys.h"
 
 enum key_form { FORM_KAFKA, FORM_TEXT, FORM_JSON };
 
@@ -74,6 +74,32 @@ static bool kafka_can_hold(const evs_type *type)
     }
 }
 
+static evs_status put(evs__kafka_keys *k, const void *data, size_t len, evs_error **reterr);
+
+/* an encoder for a JSON object of the key's columns: a schema of them, "name" TYPE, ... */
+static evs_status make_json(evs__kafka_keys *k, const evs_type *type, evs_error **reterr)
+{
+    evs_schema *schema = NULL;
+    evs_status status = EVS_OK;
+
+    for (size_t i = 0; !status && i < k->count; i++) {
+        const char *name = evs_type_field_name(type, (size_t)k->fields[i]);
+        const char *text = evs_type_print(evs_type_child(type, (size_t)k->fields[i]));
+        status = put(k, i ? ", \"" : "\"", i ? 3 : 1, reterr);
+        for (; !status && *name; name++)
+            status = put(k, *name == '"' ? "\"\"" : name, *name == '"' ? 2 : 1, reterr);
+        if (!status && !(status = put(k, "\" ", 2, reterr)))
+            status = put(k, text, strlen(text), reterr);
+    }
+    if (!status && !(status = put(k, "", 1, reterr)) &&
+        !(status = evs_schema_columns(k->ctx, k->buffer, &schema, reterr)))
+        status =
+            evs_encoder_new(k->ctx, type, schema, EVS_OPTIONS("format", "json", "framing", "none"),
+                            &k->json, reterr);
+    evs_schema_unref(schema);
+    return status;
+}
+
 static evs_status
 choose_form(evs__kafka_keys *k, const evs_config *config, const evs_type *type, evs_error **reterr)
 {
@@ -89,27 +115,7 @@ choose_form(evs__kafka_keys *k, const evs_config *config, const evs_type *type, 
         return evs_error_set(
             k->ctx, reterr, EVS_ERR_CONFIG,
             "option \"key.format\": \"kafka\" holds one column of a plain type; use json or text");
-    if (k->form == FORM_JSON) {
-        char *columns;
-        size_t len = 1;
-        evs_status status;
-        const char *pairs[] = {"format", "json", "columns", NULL};
-        evs_options options = {pairs, 2};
-        for (size_t i = 0; i < k->count; i++)
-            len += strlen(evs_type_field_name(type, (size_t)k->fields[i])) + 1;
-        if (!(columns = evs_alloc(k->ctx, len)))
-            return nomem(k->ctx, reterr);
-        columns[0] = '\0';
-        for (size_t i = 0; i < k->count; i++) {
-            strcat(columns, i ? "," : "");
-            strcat(columns, evs_type_field_name(type, (size_t)k->fields[i]));
-        }
-        pairs[3] = columns;
-        status = evs_encoder_new(k->ctx, type, NULL, &options, &k->json, reterr);
-        evs_free(k->ctx, columns);
-        return status;
-    }
-    return EVS_OK;
+    return k->form == FORM_JSON ? make_json(k, type, reterr) : EVS_OK;
 }
 
 evs_status evs__kafka_keys_new(evs_context *ctx,

@@ -2,18 +2,17 @@
  * io/kafka/outlet.c: a producer for one topic: idempotent, acks=all, murmur2 placement, delivery
  * reports counted.
  *
- * The topic is looked up (and made, with topic.create) on the first send, in short steps, because
- * opening must not wait for a broker. Placement: the Java client's murmur2 over the key without its
+ * The topic is looked up (and made, with topic.create) by the first sends, in short steps, because
+ * neither opening nor sending may wait for a broker. While none answers, messages are queued up to
+ * librdkafka's bounds. Placement: the Java client's murmur2 over the key without its
  * suffix, so that all windows of a key share a partition, as Kafka Streams does.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "io/kafka/kafka.h"
 #include "io/kafka/outlet.h"
 
 #define UNKNOWN_TOPIC_MS 3000
 #define LOOKUP_MS 50
+#define SILENT_MS 1000
 
 struct evs__outlet {
     evs_context *ctx; /* first: conf.c's log callback */
@@ -28,6 +27,9 @@ struct evs__outlet {
     bool embedded, create, known;
     int32_t partitions, replication;
     int64_t unknown_since_ms;
+    int64_t silent_until_ms;    /* no broker answered: not asked again before */
+    rd_kafka_queue_t *creating; /* of the answer to CreateTopics */
+    bool in_creation;
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
@@ -139,69 +141,58 @@ evs_status evs__outlet_open(evs_context *ctx,
     return EVS_OK;
 }
 
-static evs_status create_topic(evs__outlet *o, evs_error **reterr)
+/* ---- is the topic there? ---- */
+
+static evs_status create_begin(evs__outlet *o, evs_error **reterr)
 {
     char why[256];
+    rd_kafka_AdminOptions_t *admin;
     rd_kafka_NewTopic_t *topic =
         rd_kafka_NewTopic_new(o->name, o->partitions, o->replication, why, sizeof(why));
-    rd_kafka_AdminOptions_t *admin = NULL;
-    rd_kafka_queue_t *queue = NULL;
-    rd_kafka_event_t *event = NULL;
-    const rd_kafka_topic_result_t **results;
-    size_t count = 0;
-    rd_kafka_resp_err_t code;
 
     if (!topic)
         return evs_error_set(o->ctx, reterr, EVS_ERR_CONFIG, "topic \"%s\": %s", o->name, why);
-    queue = rd_kafka_queue_new(o->rk);
+    if (!o->creating)
+        o->creating = rd_kafka_queue_new(o->rk);
     admin = rd_kafka_AdminOptions_new(o->rk, RD_KAFKA_ADMIN_OP_CREATETOPICS);
     rd_kafka_AdminOptions_set_operation_timeout(admin, 2000, why, sizeof(why));
     rd_kafka_AdminOptions_set_request_timeout(admin, 3000, why, sizeof(why));
-    rd_kafka_CreateTopics(o->rk, &topic, 1, admin, queue);
-    event = rd_kafka_queue_poll(queue, 5000);
-    code = event ? rd_kafka_event_error(event) : RD_KAFKA_RESP_ERR__TIMED_OUT;
+    rd_kafka_CreateTopics(o->rk, &topic, 1, admin, o->creating);
+    rd_kafka_AdminOptions_destroy(admin);
+    rd_kafka_NewTopic_destroy(topic);
+    o->in_creation = true;
+    return EVS_AGAIN;
+}
+
+/* EVS_AGAIN: not answered yet, or made a moment ago: look again */
+static evs_status create_end(evs__outlet *o, evs_error **reterr)
+{
+    rd_kafka_event_t *event = rd_kafka_queue_poll(o->creating, LOOKUP_MS);
+    const rd_kafka_topic_result_t **results;
+    rd_kafka_resp_err_t code;
+    evs_status status = EVS_AGAIN;
+    size_t count = 0;
+
+    if (!event)
+        return EVS_AGAIN;
+    code = rd_kafka_event_error(event);
     if (!code) {
         results =
             rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
         code = count == 1 ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR__FAIL;
     }
-    if (event)
-        rd_kafka_event_destroy(event);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_AdminOptions_destroy(admin);
-    rd_kafka_NewTopic_destroy(topic);
-    if (!code || code == RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
-        return EVS_OK;
-    if (evs__kafka_is_retriable(code))
-        return EVS_AGAIN;
-    return evs__kafka_fail(o->ctx, reterr, code, "topic \"%s\" cannot be made", o->name);
+    if (code && code != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS && !evs__kafka_is_retriable(code))
+        status = evs__kafka_fail(o->ctx, reterr, code, "topic \"%s\" cannot be made", o->name);
+    rd_kafka_event_destroy(event);
+    o->in_creation = false;
+    return status;
 }
 
-/* is the topic there? one short step */
-static evs_status look_up(evs__outlet *o, evs_error **reterr)
+static evs_status topic_is_unknown(evs__outlet *o, evs_error **reterr)
 {
-    const struct rd_kafka_metadata *md = NULL;
-    int64_t now;
-    rd_kafka_resp_err_t code = rd_kafka_metadata(o->rk, 0, o->topic, &md, LOOKUP_MS);
-    if (!code) {
-        code = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
-        if (!code && md->topics[0].partition_cnt == 0)
-            code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
-        rd_kafka_metadata_destroy(md);
-    }
-    if (!code) {
-        o->known = true;
-        return EVS_OK;
-    }
-    if (code != RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART && code != RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
-        return evs__kafka_is_retriable(code)
-                   ? EVS_AGAIN
-                   : evs__kafka_fail(o->ctx, reterr, code, "topic \"%s\"", o->name);
-    if (o->create) {
-        evs_status status = create_topic(o, reterr);
-        return status ? status : EVS_AGAIN; /* the next look finds it */
-    }
-    now = evs__kafka_clock_ms();
+    int64_t now = evs__kafka_clock_ms();
+    if (o->create)
+        return create_begin(o, reterr);
     if (!o->unknown_since_ms)
         o->unknown_since_ms = now;
     if (now - o->unknown_since_ms < UNKNOWN_TOPIC_MS)
@@ -210,6 +201,39 @@ static evs_status look_up(evs__outlet *o, evs_error **reterr)
                          "topic \"%s\" does not exist on the broker (topic.create=true makes it)",
                          o->name);
 }
+
+/*
+ * One short step. EVS_OK also while no broker answers: the message waits in librdkafka's queue
+ * then, and we ask again some time later.
+ */
+static evs_status look_up(evs__outlet *o, evs_error **reterr)
+{
+    const struct rd_kafka_metadata *md = NULL;
+    rd_kafka_resp_err_t code;
+
+    if (o->in_creation)
+        return create_end(o, reterr);
+    if (evs__kafka_clock_ms() < o->silent_until_ms)
+        return EVS_OK;
+    code = rd_kafka_metadata(o->rk, 0, o->topic, &md, LOOKUP_MS);
+    if (!code) {
+        code = md->topic_cnt == 1 ? md->topics[0].err : RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC;
+        if (!code && md->topics[0].partition_cnt == 0)
+            code = RD_KAFKA_RESP_ERR_LEADER_NOT_AVAILABLE;
+        rd_kafka_metadata_destroy(md);
+        o->known = !code;
+    } else if (code == RD_KAFKA_RESP_ERR__TRANSPORT || code == RD_KAFKA_RESP_ERR__TIMED_OUT) {
+        o->silent_until_ms = evs__kafka_clock_ms() + SILENT_MS;
+        return EVS_OK;
+    }
+    if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || code == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+        return topic_is_unknown(o, reterr);
+    if (code && evs__kafka_is_retriable(code))
+        return EVS_AGAIN;
+    return code ? evs__kafka_fail(o->ctx, reterr, code, "topic \"%s\"", o->name) : EVS_OK;
+}
+
+/* ---- send ---- */
 
 static rd_kafka_resp_err_t
 produce_plain(evs__outlet *o, const evs__outlet_message *m, int32_t partition)
@@ -239,6 +263,16 @@ produce_full(evs__outlet *o, const evs__outlet_message *m, int32_t partition)
     return code;
 }
 
+/* what the idempotent producer cannot repair: the original reason is kept by librdkafka */
+static evs_status fatal(evs__outlet *o, evs_error **reterr)
+{
+    char why[256] = "";
+    rd_kafka_resp_err_t code = rd_kafka_fatal_error(o->rk, why, sizeof(why));
+    evs_error_set(o->ctx, reterr, EVS_ERR_KAFKA, "topic \"%s\": %s", o->name, why);
+    evs_error_annotate(o->ctx, reterr, false, true, (int32_t)code, NULL);
+    return EVS_ERR_KAFKA;
+}
+
 evs_status evs__outlet_send(evs__outlet *o, const evs__outlet_message *m, evs_error **reterr)
 {
     int32_t partition = m->partition < 0 ? RD_KAFKA_PARTITION_UA : m->partition;
@@ -255,20 +289,46 @@ evs_status evs__outlet_send(evs__outlet *o, const evs__outlet_message *m, evs_er
     }
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL)
         return EVS_AGAIN;
+    if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+        return evs_error_set(o->ctx, reterr, EVS_ERR_NOT_FOUND, "topic \"%s\" has no partition %d",
+                             o->name, partition);
+    if (code == RD_KAFKA_RESP_ERR__FATAL)
+        return fatal(o, reterr);
     return evs__kafka_fail(o->ctx, reterr, code, "topic \"%s\"", o->name);
+}
+
+/* librdkafka's: int, -1 is for ever */
+static int timeout_of(int64_t ms)
+{
+    return ms < 0 ? 0 : ms > INT32_MAX ? -1 : (int)ms;
+}
+
+/* messages that were queued while no broker answered wait for a topic that is still to be made */
+static void create_late(evs__outlet *o)
+{
+    if (o->create && !o->known && o->pending)
+        look_up(o, NULL);
 }
 
 int evs__outlet_poll(evs__outlet *o, int64_t timeout_ms)
 {
     o->served = 0;
-    rd_kafka_poll(o->rk, (int)timeout_ms);
+    create_late(o);
+    rd_kafka_poll(o->rk, timeout_of(timeout_ms));
     return o->served;
 }
 
 evs_status evs__outlet_flush(evs__outlet *o, int64_t timeout_ms)
 {
+    int64_t now = evs__kafka_clock_ms();
+    int64_t deadline = timeout_ms > INT64_MAX - now ? INT64_MAX : now + timeout_ms;
+    create_late(o);
+    while (o->create && !o->known && o->pending && evs__kafka_clock_ms() < deadline) {
+        rd_kafka_poll(o->rk, LOOKUP_MS);
+        create_late(o);
+    }
     if (o->pending)
-        rd_kafka_flush(o->rk, (int)timeout_ms);
+        rd_kafka_flush(o->rk, timeout_of(deadline - evs__kafka_clock_ms()));
     else
         rd_kafka_poll(o->rk, 0);
     return o->pending ? EVS_AGAIN : EVS_OK;
@@ -295,6 +355,8 @@ void evs__outlet_close(evs__outlet *o, int64_t timeout_ms)
             evs__outlet_flush(o, 1000);
         }
     }
+    if (o->creating)
+        rd_kafka_queue_destroy(o->creating);
     if (o->topic)
         rd_kafka_topic_destroy(o->topic);
     if (o->rk)

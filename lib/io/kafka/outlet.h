@@ -61,9 +61,9 @@ evs_status evs__outlet_open(evs_context *ctx,
                             evs__outlet **ret,
                             evs_error **reterr);
 /*
- * Queue one message; bytes are copied. EVS_AGAIN: queue full, or the topic is not known yet: poll
- * and try again; EVS_ERR_LIMIT: larger than message.max.bytes; EVS_ERR_NOT_FOUND: no such topic
- * (topic.create=false) or partition.
+ * Queue one message; bytes are copied. EVS_AGAIN: queue full, or the topic is being made or does
+ * not exist yet: poll and try again; EVS_ERR_LIMIT: larger than message.max.bytes;
+ * EVS_ERR_NOT_FOUND: no such topic (topic.create=false) or partition.
  */
 evs_status evs__outlet_send(evs__outlet *o, const evs__outlet_message *m, evs_error **reterr);
 /* serve delivery reports; number served */

@@ -11,6 +11,7 @@
 
 #include "io/kafka/kafka.h"
 #include "io/connectors.h"
+#include "io/kafka/keys.h"
 #include "io/kafka/outlet.h"
 
 typedef struct kafka_sink {
@@ -26,10 +27,7 @@ typedef struct kafka_sink {
 
 static const evs_option_info options[] = {
     EVS__OUTLET_OPTION_ROWS,
-    {"key", NULL, NULL, "Columns of the message key; the grouping keys by default", "0.1", 0, 0,
-     EVS_OPTION_STRING, 0},
-    {"key.format", "auto", "auto|kafka|text|json", "Form of the message key", "0.1", 0, 0,
-     EVS_OPTION_ENUM, 0},
+    EVS__KAFKA_KEY_OPTION_ROWS("Columns of the message key; the grouping keys by default"),
     {"key.window", "start", "start|none",
      "Whether a windowed key ends with the window's start (8 bytes)", "0.1", 0, 0, EVS_OPTION_ENUM,
      0},

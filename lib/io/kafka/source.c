@@ -18,6 +18,7 @@
 #include "io/kafka/source.h"
 
 /* a topic made a moment ago may be unknown to a broker for so long */
+#define CLOSE_MS 3000
 #define UNKNOWN_TOPIC_MS 3000
 
 static const evs_option_info options[] = {
@@ -26,7 +27,8 @@ static const evs_option_info options[] = {
     {"group.id", NULL, NULL, "Consumer group; in a pipeline its application.id by default", "0.1",
      0, 0, EVS_OPTION_STRING, 0},
     {"assign", "group", "group|all",
-     "group: partitions come from the consumer group; all: this process reads every partition",
+     "group: partitions come from the consumer group (in the embedded cluster it has one member); "
+     "all: this process reads every partition and commits to no group",
      "0.1", 0, 0, EVS_OPTION_ENUM, 0},
     {"start", "earliest", "earliest|latest",
      "Where a partition without a committed position begins", "0.1", 0, 0, EVS_OPTION_ENUM, 0},
@@ -133,42 +135,76 @@ static evs_status parse_topics(kafka_source *s, const char *text, evs_error **re
     return EVS_OK;
 }
 
+/* what positions and commits rely on; the way to say it to us, if there is one */
+static const char *const fixed[][3] = {
+    {"enable.auto.commit", "false", "offsets are committed with the results"},
+    {"enable.auto.offset.store", "false", "offsets are committed with the results"},
+    {"enable.partition.eof", "true", "it is always on"},
+    {"auto.offset.reset", "error", "see option \"start\""},
+    {"group.id", NULL, "see option \"group.id\""},
+};
+
+static evs_status configure_fixed(kafka_source *s,
+                                  const evs_config *config,
+                                  rd_kafka_conf_t *conf,
+                                  evs_error **reterr)
+{
+    evs_status status = EVS_OK;
+    for (size_t i = 0; !status && i < sizeof(fixed) / sizeof(*fixed); i++) {
+        if (evs__kafka_extra(config, fixed[i][0]))
+            return evs_error_set(s->ctx, reterr, EVS_ERR_CONFIG,
+                                 "option \"kafka.%s\" cannot be set: %s", fixed[i][0], fixed[i][2]);
+        if (fixed[i][1])
+            status = evs__kafka_conf_set(s->ctx, conf, fixed[i][0], fixed[i][1], reterr);
+    }
+    return status;
+}
+
 static evs_status
 configure(kafka_source *s, const evs_config *config, rd_kafka_conf_t *conf, evs_error **reterr)
 {
-    static const char *const fixed[][2] = {{"enable.auto.commit", "false"},
-                                           {"enable.auto.offset.store", "false"},
-                                           {"enable.partition.eof", "true"},
-                                           {"auto.offset.reset", "error"}};
     static const char *const defaults[][2] = {
         {"queued.min.messages", "1000000"}, {"queued.max.messages.kbytes", "32768"},
         {"statistics.interval.ms", "1000"}, {"fetch.wait.max.ms", "100"},
         {"client.id", "evstream"},          {"reconnect.backoff.max.ms", "2000"},
         {"session.timeout.ms", "10000"}}; /* what a restart after a kill waits for */
     const char *group = evs_config_string(config, "group.id");
-    evs_status status = EVS_OK;
+    evs_status status = configure_fixed(s, config, conf, reterr);
 
-    for (size_t i = 0; !status && i < sizeof(fixed) / sizeof(*fixed); i++)
-        status = evs__kafka_conf_set(s->ctx, conf, fixed[i][0], fixed[i][1], reterr);
     for (size_t i = 0; !status && i < sizeof(defaults) / sizeof(*defaults); i++)
         status =
             evs__kafka_conf_default(s->ctx, config, conf, defaults[i][0], defaults[i][1], reterr);
     if (!group)
         group = s->host->application_id;
-    s->group = group && strcmp(evs_config_string(config, "assign"), "group") == 0;
+    if (group && strcmp(evs_config_string(config, "assign"), "group") == 0) {
+        if (!(s->group = evs_strdup(s->ctx, group)))
+            status = evs_error_set(s->ctx, reterr, EVS_ERR_NOMEM, "out of memory");
+        s->member = !s->embedded;
+    }
     /* librdkafka wants a group name even where none is used */
     if (!status)
         status = evs__kafka_conf_set(s->ctx, conf, "group.id", group ? group : "evstream-no-group",
                                      reterr);
     rd_kafka_conf_set_opaque(conf, s);
     rd_kafka_conf_set_rebalance_cb(conf, evs__kafka_on_rebalance);
-    rd_kafka_conf_set_offset_commit_cb(conf, evs__kafka_on_commit);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_stats_cb(conf, evs__kafka_on_stats);
     return status;
 }
 
 static void source_close(void *source);
+
+static evs_status
+join_embedded(kafka_source *s, size_t topic, const evs_config *config, evs_error **reterr)
+{
+    const char *name = s->topics[topic].name;
+    evs_status status = EVS_OK;
+    if (s->group && (status = evs__kafka_embedded_join(s->ctx, s->group, name, reterr)))
+        return status;
+    s->joined = topic + 1;
+    return evs__kafka_embedded_topic(
+        s->ctx, name, (int32_t)evs_config_int(config, "embedded.partitions"), reterr);
+}
 
 static evs_status open_client(kafka_source *s, const evs_config *config, evs_error **reterr)
 {
@@ -191,12 +227,11 @@ static evs_status open_client(kafka_source *s, const evs_config *config, evs_err
     rd_kafka_set_log_queue(s->rk, NULL);
     s->control = rd_kafka_queue_get_consumer(s->rk);
     s->data = rd_kafka_queue_new(s->rk);
+    s->commits = rd_kafka_queue_new(s->rk);
     rd_kafka_queue_cb_event_enable(s->control, on_wake, s);
     rd_kafka_queue_cb_event_enable(s->data, on_wake, s);
     for (size_t i = 0; i < s->topic_count; i++) {
-        if (s->embedded && (status = evs__kafka_embedded_topic(
-                                s->ctx, s->topics[i].name,
-                                (int32_t)evs_config_int(config, "embedded.partitions"), reterr)))
+        if (s->embedded && (status = join_embedded(s, i, config, reterr)))
             return status;
         s->topics[i].handle = rd_kafka_topic_new(s->rk, s->topics[i].name, NULL);
         if (!s->topics[i].handle)
@@ -243,6 +278,7 @@ static evs_status serve_control(kafka_source *s, evs_error **reterr)
 {
     rd_kafka_message_t *m;
     evs_error *err = NULL;
+    evs__kafka_serve_commits(s, 0);
     while ((m = rd_kafka_consume_queue(s->control, 0))) {
         /* a topic that disappears shows up as an error of the consumer; outages are librdkafka's to
          * mend */
@@ -336,9 +372,12 @@ static evs_status source_identity(void *source, const char **ret_identity, evs_e
     kafka_source *s = source;
     char *id = NULL;
     if (!s->identity) {
+        evs_status status = serve_control(s, reterr);
+        if (status)
+            return status;
         id = rd_kafka_clusterid(s->rk, 100);
         if (!id)
-            return s->described ? EVS_AGAIN : serve_control(s, reterr) ? EVS_ERR_KAFKA : EVS_AGAIN;
+            return EVS_AGAIN;
         s->identity = evs_strdup(s->ctx, id);
         rd_kafka_mem_free(s->rk, id);
         if (!s->identity)
@@ -631,33 +670,57 @@ static evs_status source_headers(void *source,
     return EVS_OK;
 }
 
+/*
+ * Leave the group, so that another member need not wait for the session to end. Without a broker
+ * that answers this is given up: rd_kafka_consumer_close() would wait for one (46 s were seen with
+ * a commit on its way), and the group finds out by itself.
+ */
+static void leave_group(kafka_source *s)
+{
+    int64_t deadline = evs__kafka_clock_ms() + CLOSE_MS;
+    rd_kafka_queue_t *queue;
+    rd_kafka_error_t *failure;
+
+    while (s->commits_pending > 0 && s->connected && evs__kafka_clock_ms() < deadline)
+        evs__kafka_serve_commits(s, 10);
+    if (!s->connected || s->commits_pending > 0)
+        return;
+    queue = rd_kafka_queue_new(s->rk);
+    failure = rd_kafka_consumer_close_queue(s->rk, queue);
+    if (failure)
+        rd_kafka_error_destroy(failure);
+    while (!failure && !rd_kafka_consumer_closed(s->rk) && evs__kafka_clock_ms() < deadline) {
+        rd_kafka_message_t *m = rd_kafka_consume_queue(queue, 10);
+        if (m)
+            rd_kafka_message_destroy(m);
+    }
+    rd_kafka_queue_destroy(queue);
+}
+
 static void source_close(void *source)
 {
     kafka_source *s = source;
     read_block *b;
-    int64_t deadline = evs__kafka_clock_ms() + 1000;
 
     s->closing = true;
-    while (s->rk && s->commits_pending > 0 && s->connected && evs__kafka_clock_ms() < deadline) {
-        rd_kafka_message_t *m = rd_kafka_consume_queue(s->control, 10);
-        if (m)
-            rd_kafka_message_destroy(m);
-    }
     if (s->rk) {
         rd_kafka_queue_cb_event_enable(s->control, NULL, NULL);
         rd_kafka_queue_cb_event_enable(s->data, NULL, NULL);
-        rd_kafka_consumer_close(s->rk);
+        leave_group(s);
+        rd_kafka_queue_destroy(s->commits);
         rd_kafka_queue_destroy(s->data);
         rd_kafka_queue_destroy(s->control);
     }
     for (size_t i = 0; i < s->topic_count; i++) {
+        if (s->group && i < s->joined)
+            evs__kafka_embedded_leave(s->ctx, s->group, s->topics[i].name);
         if (s->topics[i].handle)
             rd_kafka_topic_destroy(s->topics[i].handle);
         evs_free(s->ctx, s->topics[i].partitions);
         evs_free(s->ctx, s->topics[i].name);
     }
     if (s->rk)
-        rd_kafka_destroy(s->rk);
+        rd_kafka_destroy_flags(s->rk, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
     while ((b = s->free_blocks)) {
         s->free_blocks = b->next;
         block_free(s, b);
@@ -666,6 +729,7 @@ static void source_close(void *source)
     evs_free(s->ctx, s->topic_names);
     evs_free(s->ctx, s->partition_counts);
     evs_free(s->ctx, s->identity);
+    evs_free(s->ctx, s->group);
     evs_error_unref(s->error);
     pthread_cond_destroy(&s->wake);
     pthread_mutex_destroy(&s->lock);

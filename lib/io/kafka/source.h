@@ -40,12 +40,17 @@ typedef struct kafka_source {
     rd_kafka_queue_t *control; /* rebalances, errors, statistics, logs: always served */
     rd_kafka_queue_t
         *data; /* all partition queues are forwarded here; not read under back-pressure */
+    rd_kafka_queue_t *commits; /* answers to commits: apart from control, so that waiting for one
+                                  does not start a rebalance inside of a commit */
     kafka_topic *topics;
     size_t topic_count;
     const char **topic_names;
     int32_t *partition_counts;
     char *identity; /* cluster id */
-    bool described, started, group, bounded, latest, embedded, closing, connected;
+    char *group;    /* that offsets are committed to; NULL: none */
+    bool member;    /* partitions come from the group; otherwise all are ours */
+    size_t joined;  /* embedded: topics that the group's member was noted for */
+    bool described, started, bounded, latest, embedded, closing, connected;
     int64_t opened_ms, connect_timeout_ms;
     evs_error *error; /* from a callback, told by the next read */
     int32_t commits_pending;
@@ -68,10 +73,8 @@ void evs__kafka_on_rebalance(rd_kafka_t *rk,
                              rd_kafka_resp_err_t code,
                              rd_kafka_topic_partition_list_t *list,
                              void *opaque);
-void evs__kafka_on_commit(rd_kafka_t *rk,
-                          rd_kafka_resp_err_t code,
-                          rd_kafka_topic_partition_list_t *list,
-                          void *opaque);
+/* take answers to commits, waiting for one up to wait_ms */
+void evs__kafka_serve_commits(kafka_source *s, int wait_ms);
 evs_status evs__kafka_source_seek(
     void *source, uint32_t topic, int32_t partition, int64_t offset, evs_error **reterr);
 evs_status evs__kafka_source_pause(
