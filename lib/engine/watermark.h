@@ -30,6 +30,7 @@ typedef struct evs__time_options {
     int64_t future_max_ms;   /* EVS_FOREVER: off */
     int32_t future_action;   /* evs__future_action */
     int32_t rule;            /* evs_time_rule */
+    bool time_optional;      /* rows without time go on; a window by event time refuses them */
 } evs__time_options;
 
 typedef struct evs__partition_time {
