@@ -2,10 +2,10 @@
  * 10: counts of 10 s windows with a state folder: stopped in the middle without a word, started
  * again, and nothing is lost or counted twice.
  *
- *     10_resume events.jsonl state-folder results.jsonl [stop-after-polls]
+ *     10_resume events.jsonl state-folder results.db [stop-after-polls [module-dir]]
  *
- * With stop-after-polls the program ends by _exit(), as a kill would. Run it again without to go on
- * where the last commit was.
+ * With stop-after-polls the program ends by _exit(), as a kill would. Run it again without (-1) to
+ * go on where the last commit was.
  */
 #include "sample.h"
 #include <stdlib.h>

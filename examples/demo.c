@@ -1,15 +1,13 @@
 /*
  * demo: the whole thing in one process and one thread: a producer of page views (JSON) and
- * purchases (Avro, checked against its schema), Kafka (inside the process, or a real broker), three
+ * purchases (Avro, checked against its schema), Kafka (inside the process, or a real broker), two
  * pipelines, a live table on the terminal, and the results in a SQLite file.
  *
  *     demo [--brokers HOST:PORT] [--seconds N] [--database FILE] [--modules DIR]
  *
- *   page views --> topic evs_demo_views     --> views per page and 5 s   --> terminal (live),
- * SQLite purchases  --> topic evs_demo_purchases --> explode items --> revenue per product and 5 s
- * --> SQLite
- *                                           \-> average per customer and 5 s --> topic
- * evs_demo_averages
+ *     page views --> topic --> views per page and 5 s -----> terminal (live) and SQLite
+ *     purchases  --> topic --> items -> revenue per product -> SQLite
+ *                         \--> average per customer --------> topic
  *
  * One in fifty purchases is broken on purpose: the producer refuses it, with the field. One in a
  * hundred page views is not JSON: it goes to the dead letters, with the reason.

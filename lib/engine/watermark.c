@@ -100,7 +100,7 @@ typedef enum verdict { VERDICT_TAKE, VERDICT_NO_TIME, VERDICT_FUTURE } verdict;
 static verdict judge(const evs__time_options *o, const evs_batch *b, uint32_t row, int64_t limit)
 {
     if (!b->times || b->times[row] == EVS_TIME_NONE)
-        return VERDICT_NO_TIME;
+        return o->time_optional ? VERDICT_TAKE : VERDICT_NO_TIME;
     if (b->times[row] > limit && o->future_action == EVS__FUTURE_REFUSE)
         return VERDICT_FUTURE;
     return VERDICT_TAKE;

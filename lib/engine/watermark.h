@@ -30,6 +30,7 @@ typedef struct evs__time_options {
     int64_t future_max_ms;   /* EVS_FOREVER: off */
     int32_t future_action;   /* evs__future_action */
     int32_t rule;            /* evs_time_rule */
+    bool time_optional;      /* rows without time go on: nothing behind the source needs one */
 } evs__time_options;
 
 typedef struct evs__partition_time {
@@ -59,8 +60,8 @@ void evs__partition_time_run(evs__partition_time *p,
                              int64_t *row_watermark);
 /*
  * Judge a batch of this partition (times filled): fills batch->row_watermark for all physical rows,
- * drops refused rows from the selection through reject (stages event_time: no time; future), clamps
- * if so configured. Moves p.
+ * drops refused rows from the selection through reject (stages event_time: no time, unless
+ * time_optional; future), clamps if so configured. Moves p.
  */
 evs_status evs__partition_time_observe(evs__partition_time *p,
                                        const evs__time_options *o,

@@ -177,12 +177,46 @@ static bool put_header(console_sink *s)
 
 /* ---- rows ---- */
 
+/* bytes of a UTF-8 character that begins here; 0: none does */
+static size_t character(const unsigned char *p, size_t len)
+{
+    size_t n = p[0] < 0x80 ? 1 : p[0] < 0xc2 ? 0 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    if (n > len || p[0] > 0xf4)
+        return 0;
+    for (size_t i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    return n;
+}
+
+/* BYTES that are text, as most payloads of dead letters: what of them fits; false: show base64 */
+static bool text_of_bytes(const evs_row *row, int field, char *text, size_t size)
+{
+    const evs_type *type = evs_type_child(evs_batch_type(row->batch), (size_t)field);
+    const char *data = NULL;
+    size_t len = 0, at = 0, n;
+    if (evs_type_get_id(type) != EVS_TYPE_BYTES ||
+        evs_row_string(row, field, &data, &len) != EVS_OK)
+        return false;
+    while (at < len && at + 4 < size) {
+        n = character((const unsigned char *)data + at, len - at);
+        if (!n || !data[at])
+            return false;
+        memcpy(text + at, data + at, n);
+        at += n;
+    }
+    text[at] = '\0';
+    return true;
+}
+
 /* one value, cut at `width` and made harmless, into out (CELL_MAX * 4 + 4 bytes) */
 static size_t render_cell(const evs_row *row, int field, int width, char *out)
 {
     char text[CELL_MAX * 4 + 1];
     size_t len = 0, at = 0;
-    if (evs_row_text(row, field, text, sizeof(text), &len) != EVS_OK)
+    if (!text_of_bytes(row, field, text, sizeof(text)) &&
+        evs_row_text(row, field, text, sizeof(text), &len) != EVS_OK)
         text[0] = '\0';
     for (const char *p = text; *p; p++) {
         unsigned char c = (unsigned char)*p;

@@ -55,7 +55,9 @@ const evs_option_info evs__pipeline_option_table[] = {
 
 const evs_option_info evs__time_option_table[] = {
     {"event.time", NULL, NULL,
-     "Column, or expression over columns, with the event time; default: the record's timestamp",
+     "Column, or expression over columns, with the event time; default: the record's timestamp. An "
+     "event without one (missing, NULL, -1, not readable) goes to the dead letters, stage "
+     "event_time, when a window of event time is behind the source, and is taken otherwise",
      "0.1", 0, 0, EVS_OPTION_STRING, 0},
     {"event.time.unit", NULL, "s|ms|us|ns|iso",
      "Unit of event.time; default: ms for numbers, iso for text", "0.1", 0, 0, EVS_OPTION_ENUM, 0},
@@ -279,6 +281,7 @@ void evs__plan_time_options(const evs__node *source, evs__time_options *ret)
         .future_max_ms = evs_config_int(c, "future_max"),
         .rule = strcmp(evs_config_string(c, "time"), "stream") == 0 ? EVS_TIME_STREAM
                                                                     : EVS_TIME_WATERMARK,
+        .time_optional = !source->needs_time,
     };
     if (ret->future_max_ms == EVS_FOREVER)
         ret->future_action = EVS__FUTURE_OFF;

@@ -95,6 +95,7 @@ struct evs_stream {
     bool windowed;                  /* the last key column is window_start */
     uint32_t meta_mask;             /* source: bit per evs__meta that is a column of `type` */
     evs__time_unit time_unit;       /* source with event.time */
+    bool needs_time;                /* source: a window of event time decides by its rows' times */
     /* after prune: columns of the events that something needs */
     const evs_type *wanted;
 };
@@ -217,6 +218,12 @@ evs_status evs__envelope_type(evs_context *ctx, const evs_type **ret);
 /* mark the columns of `type` that a text of expressions names; `star`: a top-level * is there */
 evs_status evs__plan_text_uses(
     evs_context *ctx, const char *text, const evs_type *type, bool *used, bool *star);
+/*
+ * Whether rows of a source must have an event time: a window of event time is behind it. Behind a
+ * window of processing time rows have that window's time; behind a function of the host, which may
+ * set times itself, the window refuses rows without one.
+ */
+bool evs__plan_needs_time(const evs__node *source);
 /* whether any text behind a source names a column; for meta columns */
 uint32_t evs__plan_meta_uses(const evs__node *source);
 /* node->wanted of every source; the plan is typed */

@@ -174,6 +174,7 @@ static evs_status type_source(evs__node *n, evs_error **reterr)
     const evs_type *old = n->type;
     evs_status status;
 
+    n->needs_time = evs__plan_needs_time(n);
     if (!n->schema) {
         status =
             evs__plan_source_schema(n->plan->ctx, n->config, n->given_schema, &n->schema, reterr);

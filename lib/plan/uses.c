@@ -1,5 +1,6 @@
 /*
- * plan/uses.c: which columns of a source something behind it needs, so that only those are decoded.
+ * plan/uses.c: which columns of a source something behind it needs, so that only those are decoded,
+ * and whether its rows must have a time.
  *
  * Walked backwards: a sink, each, apply and a consumed late stream need every column; a projection
  * and a window need what their texts name; a filter and an explode need that and what their outputs
@@ -93,6 +94,21 @@ uint32_t evs__plan_meta_uses(const evs__node *source)
 {
     const char *time = evs_config_string(source->config, "event.time");
     return meta_below(source) | meta_in_text(source->plan->ctx, time);
+}
+
+/* ---- time ---- */
+
+bool evs__plan_needs_time(const evs__node *n)
+{
+    if (n->kind == EVS__NODE_WINDOW)
+        return n->window.time == EVS_TIME_EVENT;
+    if (n->kind == EVS__NODE_APPLY)
+        return false;
+    for (uint32_t i = 0; i < n->output_count; i++) {
+        if (evs__plan_needs_time(n->outputs[i]))
+            return true;
+    }
+    return false;
 }
 
 /* ---- push-down ---- */

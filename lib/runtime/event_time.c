@@ -2,7 +2,8 @@
  * runtime/event_time.c: event times from a column, and columns from the record around an event.
  *
  * Times are milliseconds. A value that is missing, NULL or -1 leaves EVS_TIME_NONE, which
- * engine/watermark.c refuses; one that cannot be read is refused here, with what it says.
+ * engine/watermark.c refuses; one that cannot be read is refused here, with what it says. Where
+ * nothing behind the source needs a time (node->needs_time), neither is refused.
  */
 #include <math.h>
 #include <stdio.h>
@@ -87,42 +88,52 @@ static void warn_seconds(evs__source *s, const evs__column *c, int64_t ms)
              "event.time gives %.*s: are these seconds? (event.time.unit=s)", (int)len, text);
 }
 
-typedef struct failures {
-    const evs_batch *batch;
+/* rows of a batch whose time cannot be had; nobody minds when nothing behind the source needs one
+ */
+typedef struct refusal {
+    evs__source *source;
+    evs_batch *batch;
     const evs__out *out;
-} failures;
+    uint8_t *refused; /* by physical row; NULL: none */
+    evs_status status;
+} refusal;
 
-static void on_failed(void *user_data, uint32_t row, evs_status status, const char *message)
+static void refuse(void *user_data, uint32_t row, evs_status status, const char *message)
 {
-    const failures *f = user_data;
-    f->out->reject(f->out->user, f->batch, row, EVS__STAGE_EVENT_TIME, status, message);
+    refusal *r = user_data;
+    if (!r->source->node->needs_time || r->status)
+        return;
+    if (!r->refused && !(r->refused = evs__calloc(r->batch->ctx, r->batch->rows, 1))) {
+        r->status = EVS_ERR_NOMEM;
+        return;
+    }
+    r->refused[row] = 1;
+    r->out->reject(r->out->user, r->batch, row, EVS__STAGE_EVENT_TIME, status, message);
 }
 
-static void reject_text(const evs_batch *b, const evs__column *c, uint32_t row, const evs__out *out)
+static void refuse_text(refusal *r, const evs__column *c, uint32_t row)
 {
     evs_string_view text = evs__column_str(c, row);
     char message[160];
     snprintf(message, sizeof(message), "\"%.*s\" is no time", text.len > 80 ? 80 : (int)text.len,
              text.len ? text.data : "");
-    out->reject(out->user, b, row, EVS__STAGE_EVENT_TIME, EVS_ERR_TIME, message);
+    refuse(r, row, EVS_ERR_TIME, message);
 }
 
-/* take rows that were refused out of the selection: their time was set to INT64_MAX as a mark */
-static evs_status drop_refused(evs_batch *b, uint32_t refused)
+static evs_status drop_refused(refusal *r)
 {
-    uint32_t kept = 0;
-    uint32_t *sel;
-    if (!refused)
-        return EVS_OK;
+    evs_batch *b = r->batch;
+    uint32_t *sel, kept = 0;
+
+    if (!r->refused || r->status)
+        return r->status;
     sel = evs__calloc(b->ctx, (size_t)b->count + 1, sizeof(*sel));
     if (!sel)
         return EVS_ERR_NOMEM;
     for (uint32_t k = 0; k < b->count; k++) {
         uint32_t row = evs__batch_row_at(b, k);
-        if (b->times[row] != INT64_MAX)
+        if (!r->refused[row])
             sel[kept++] = row;
-        else
-            b->times[row] = EVS_TIME_NONE;
     }
     evs__free(b->ctx, b->sel);
     b->sel = sel;
@@ -130,27 +141,30 @@ static evs_status drop_refused(evs_batch *b, uint32_t refused)
     return EVS_OK;
 }
 
-/* rows for which the expression failed are refused already: they get the mark */
-typedef struct marking {
-    failures f;
-    evs_batch *batch;
-    uint32_t refused;
-} marking;
-
-static void on_failed_mark(void *user_data, uint32_t row, evs_status status, const char *message)
+static void read_times(refusal *r, const evs__column *c)
 {
-    marking *m = user_data;
-    on_failed(&m->f, row, status, message);
-    m->batch->times[row] = INT64_MAX;
-    m->refused++;
+    evs_batch *b = r->batch;
+    int64_t first = EVS_TIME_NONE;
+
+    for (uint32_t k = 0; k < b->count; k++) {
+        uint32_t row = evs__batch_row_at(b, k);
+        if (r->refused && r->refused[row])
+            continue;
+        if (!time_of(c, row, r->source->node->time_unit, &b->times[row])) {
+            b->times[row] = EVS_TIME_NONE;
+            refuse_text(r, c, row);
+        } else if (first == EVS_TIME_NONE) {
+            first = b->times[row];
+        }
+    }
+    warn_seconds(r->source, c, first);
 }
 
 evs_status evs__event_times(
     evs__source *s, evs__expr *time, evs_batch *batch, const evs__out *out, evs_error **reterr)
 {
-    marking m = {.f = {batch, out}, .batch = batch};
+    refusal r = {.source = s, .batch = batch, .out = out};
     evs__column *c = NULL;
-    int64_t first = EVS_TIME_NONE;
     evs_status status;
 
     /* a host's own times of ready columns count only without event.time */
@@ -158,24 +172,15 @@ evs_status evs__event_times(
         return evs__nomem(reterr);
     for (uint32_t k = 0; k < batch->count; k++)
         batch->times[evs__batch_row_at(batch, k)] = EVS_TIME_NONE;
-    status = evs__expr_eval(time, batch, on_failed_mark, &m, &c, reterr);
-    if (status)
-        return status;
-    for (uint32_t k = 0; k < batch->count; k++) {
-        uint32_t row = evs__batch_row_at(batch, k);
-        if (batch->times[row] == INT64_MAX)
-            continue;
-        if (!time_of(c, row, s->node->time_unit, &batch->times[row])) {
-            reject_text(batch, c, row, out);
-            batch->times[row] = INT64_MAX;
-            m.refused++;
-        } else if (first == EVS_TIME_NONE) {
-            first = batch->times[row];
-        }
+    status = evs__expr_eval(time, batch, refuse, &r, &c, reterr);
+    if (!status) {
+        read_times(&r, c);
+        if (drop_refused(&r))
+            status = evs__nomem(reterr);
     }
-    warn_seconds(s, c, first);
     evs__column_unref(c);
-    return drop_refused(batch, m.refused) ? evs__nomem(reterr) : EVS_OK;
+    evs__free(batch->ctx, r.refused);
+    return status;
 }
 
 /* ---- meta columns ---- */

@@ -18,6 +18,7 @@
 #include "evstream/connector.h"
 #include "expr/functions.h"
 #include "io/connectors.h"
+#include "plan/plan.h"
 #include "runtime/metrics.h"
 
 #define PAGE_MAX (1 << 20)
@@ -28,6 +29,12 @@ static const struct {
     const char *intro;
     const evs_option_info *options;
 } sections[] = {
+    {"Pipeline",
+     "Of evs_pipeline_set(), which also takes what connectors inherit: `kafka.*`, "
+     "`schema.registry.url` and other options that a connector or format knows by that name.",
+     evs__pipeline_option_table},
+    {"Time", "Of every source of a pipeline.", evs__time_option_table},
+    {"Steps", "Of every source and sink of a pipeline.", evs__step_option_table},
     {"Formats",
      "Of every source and sink that reads or writes bytes, and of evs_decoder_new(), "
      "evs_encoder_new() and the producer.",

@@ -183,6 +183,34 @@ static void test_observe_future_refused_never_moves_watermark(void **state)
     evs_context_unref(ctx);
 }
 
+static void test_observe_optional_time_rows_without_go_on(void **state)
+{
+    const int64_t times[] = {EVS_TIME_NONE, 100, EVS_TIME_NONE};
+    evs__time_options o = options(0);
+    evs_context *ctx = NULL;
+    refused r = {.count = 0};
+    evs__out out = {&r, NULL, refuse};
+    evs__partition_time p;
+    evs_batch *b;
+    (void)state;
+    assert_int_equal(evs_context_new(NULL, &ctx, NULL), EVS_OK);
+    o.time_optional = true;
+    evs__partition_time_init(&p);
+    b = batch_of(ctx, times, 1);
+    assert_int_equal(evs__partition_time_observe(&p, &o, b, 200, &out, NULL), EVS_OK);
+    assert_int_equal(b->count, 1);
+    assert_int_equal(b->row_watermark[0], EVS_TIME_NONE);
+    evs_batch_unref(b);
+    b = batch_of(ctx, times, 3);
+    assert_int_equal(evs__partition_time_observe(&p, &o, b, 200, &out, NULL), EVS_OK);
+    assert_int_equal(b->count, 3);
+    assert_int_equal(b->row_watermark[2], 100);
+    assert_int_equal(p.watermark, 100);
+    assert_int_equal(r.count, 0);
+    evs_batch_unref(b);
+    evs_context_unref(ctx);
+}
+
 static void test_observe_future_at_the_limit_is_taken(void **state)
 {
     const int64_t times[] = {1200};
@@ -472,6 +500,7 @@ int main(void)
         cmocka_unit_test(test_run_delay_forever_never_moves),
         cmocka_unit_test(test_run_rule_stream_has_no_delay),
         cmocka_unit_test(test_observe_future_refused_never_moves_watermark),
+        cmocka_unit_test(test_observe_optional_time_rows_without_go_on),
         cmocka_unit_test(test_observe_future_at_the_limit_is_taken),
         cmocka_unit_test(test_observe_future_clamped_never_moves_watermark),
         cmocka_unit_test(test_tick_idle_after_timeout_only_at_end),

@@ -85,7 +85,6 @@ class Driven(unittest.TestCase):
         with self.pipeline() as p:
             source = self.source(p, "line VARCHAR")
             source.apply("word VARCHAR, len INT", parse).each(self.rows.append)
-            p.dead_letters("memory") if False else None
             self.run_rows(p, source, [{"line": "a bc"}, {"line": ""}, {"line": "d"}])
             dead.append(p.metric("dead_letters_total"))
         self.assertEqual(self.rows, [{"word": "a", "len": 1}, {"word": "bc", "len": 2},
@@ -263,20 +262,23 @@ class Driven(unittest.TestCase):
                 for i in range(100):
                     file.write('{"page":"/a"}\n')
 
-            def read(fail):
+            def read(fail_at):
                 seen = []
-                with self.pipeline(state_dir=folder + "/state", commit_interval_ms="1h") as p:
-                    p.source("file", path=path, format="json", columns="page VARCHAR").each(
-                        seen.append)
-                    p.run(30) if not fail else p.poll(0.1)
-                    if fail:
+
+                def each(row):
+                    if len(seen) == fail_at:
                         raise RuntimeError
+                    seen.append(row)
+
+                with self.pipeline(state_dir=folder + "/state") as p:
+                    p.source("file", path=path, format="json", columns="page VARCHAR").each(each)
+                    self.assertTrue(p.run(30))
                 return len(seen)
 
             with self.assertRaises(RuntimeError):
-                read(True)
-            self.assertEqual(read(False), 100)
-            self.assertEqual(read(False), 0)
+                read(50)
+            self.assertEqual(read(-1), 100)
+            self.assertEqual(read(-1), 0)
 
 
 class Kafka(unittest.TestCase):

@@ -1,0 +1,270 @@
+#!/usr/bin/env python3
+"""Runs one example as its user would and checks what it prints and leaves behind. Prints TAP.
+
+Usage: check.py PROGRAM MODULE_DIR
+
+The name of the program chooses the function below. The events are those of examples/sample.h, made
+again here, so that what is expected is computed by other code than the library's.
+"""
+
+import collections
+import json
+import os
+import pathlib
+import random
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+
+START_MS = 1767225600000
+PROGRAM, MODULES = map(os.path.abspath, sys.argv[1:3])
+
+
+# ---- the events of sample.h -------------------------------------------------------------------
+
+def page_view(i):
+    return {"user": "u%d" % (i % 7), "page": ("/home", "/cart", "/item")[i % 3],
+            "device": "bot" if i % 10 == 9 else "phone", "load_ms": 20.5 + i % 50,
+            "at": START_MS + i * 500}
+
+
+def order(i):
+    return {"customer": "c%d" % (i % 4), "total": 10.25 + i % 5, "at": START_MS + i * 2000,
+            "items": [{"sku": "A-%d" % (i % 2), "quantity": 1 + i % 3, "price": 2.5},
+                      {"sku": "B-1", "quantity": 1, "price": 10}]}
+
+
+def iso(ms):
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(ms // 1000)) + ".%03dZ" % (ms % 1000)
+
+
+def window(ms, size):
+    return ms // size * size
+
+
+# ---- running ------------------------------------------------------------------------------------
+
+def run(*args, cwd, status=0, timeout=90):
+    """Lines of stdout, text of stderr."""
+    done = subprocess.run([PROGRAM, *map(str, args)], cwd=cwd, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=timeout, check=False)
+    if done.returncode != status:
+        raise AssertionError("ended with %d\n%s\n%s" % (done.returncode, done.stdout[-2000:],
+                                                        done.stderr[-2000:]))
+    return done.stdout.splitlines(), done.stderr
+
+
+def equal(got, wanted):
+    if got != wanted:
+        raise AssertionError("got      %r\nexpected %r" % (got, wanted))
+
+
+def query(path, sql):
+    database = sqlite3.connect(path)
+    try:
+        return database.execute(sql).fetchall()
+    finally:
+        database.close()
+
+
+# ---- one function an example --------------------------------------------------------------------
+
+def example_01(folder):
+    out, _ = run(cwd=folder)
+    equal(len(out), 4)
+    for line in out[:3]:
+        if not re.fullmatch(r"delivered key u\d to page_views, partition [0-3]", line):
+            raise AssertionError(line)
+    equal(out[3], "1000 delivered, 0 failed")
+
+
+def example_02(folder):
+    out, _ = run(cwd=folder)
+    equal(out, ['refused: field "items[0].quantity": required, no default',
+                "100 purchases delivered"])
+
+
+def example_03(folder):
+    out, _ = run(cwd=folder)
+    equal(len(out), 4)
+    equal({line in ("page /home", "page /cart", "page /item") for line in out[:3]}, {True})
+    equal(out[3], "500 rows")
+
+
+def example_04(folder):
+    out, _ = run(cwd=folder)
+    equal(out[0], "page  window_start  window_end  views  load_ms")
+    equal(sorted(out[1:3]), [
+        "/a  1970-01-01T00:00:00.000Z  1970-01-01T00:01:00.000Z  2  20.0",
+        "/b  1970-01-01T00:00:00.000Z  1970-01-01T00:01:00.000Z  1  20.0"])
+    equal(out[3:], ["late: 1 row"])
+
+
+def example_05(folder):
+    out, _ = run("embedded:", "views.db", MODULES, cwd=folder)
+    equal(out, ["sqlite3 views.db 'SELECT * FROM views_per_minute'"])
+    expected = {}
+    for i in range(600):
+        event = page_view(i)
+        if event["device"] != "bot":
+            group = expected.setdefault((event["page"], iso(window(event["at"], 60000))),
+                                        [0, set(), 0])
+            group[0] += 1
+            group[1].add(event["user"])
+            group[2] = max(group[2], event["load_ms"])
+    rows = query(os.path.join(folder, "views.db"),
+                 "SELECT page, window_start, views, users, slowest FROM views_per_minute")
+    equal(sorted(rows), sorted((page, start, views, len(users), slowest)
+                               for (page, start), (views, users, slowest) in expected.items()))
+
+
+def example_06(folder):
+    out, _ = run(1, cwd=folder)
+    equal(out[0].split(), ["window_start", "page", "clicks"])
+    clicks = {}
+    for line in out[1:]:
+        start, page, count = line.split()
+        clicks[start, page] = int(count)  # the last one counts
+    equal(sum(clicks.values()), 120)
+    equal({page for _, page in clicks}, {"/home", "/cart", "/item"})
+
+
+def example_07(folder):
+    out, _ = run(cwd=folder)
+    totals = collections.defaultdict(list)
+    for i in range(300):
+        event = order(i)
+        totals[event["customer"], window(event["at"], 300000)].append(event["total"])
+    got = {}
+    for line in out:
+        customer, start, end, count, average = line.split()
+        got[customer, start, end] = (int(count), round(float(average), 9))
+    equal(len(out), len(got))
+    equal(got, {(customer, iso(start), iso(start + 300000)):
+                (len(values), round(sum(values) / len(values), 9))
+                for (customer, start), values in totals.items()})
+
+
+def example_08(folder):
+    out, err = run(cwd=folder)
+    revenue = collections.Counter()
+    for i in range(100):
+        for item in order(i)["items"]:
+            revenue[item["sku"]] += item["quantity"] * item["price"]
+    equal(sorted(out), sorted("%s %.2f" % pair for pair in revenue.items()))
+    for word in ("explode", "project", "window", "sum(amount)"):
+        if word not in err:
+            raise AssertionError("the plan does not say %s: %s" % (word, err))
+
+
+def example_09(folder):
+    out, _ = run(cwd=folder)
+    equal([line for line in out if line.startswith("parsed")], ["parsed: GET /home 200"])
+    dead = [re.split(r"\s{2,}", line) for line in out if not line.startswith("parsed")]
+    equal(dead[0][:2], ["stage", "message"])
+    equal(sorted(line[0] for line in dead[1:]), ["decode", "host"])
+    equal([line[1] for line in dead if line[0] == "host"], ["expected METHOD PATH STATUS"])
+    equal([line[-1] for line in dead if line[0] == "decode"], ["not even JSON"])
+
+
+def table(path):
+    return sorted(query(path, "SELECT page, window_start, views FROM counts"))
+
+
+def kill_soon(folder, args, seconds):
+    """Start it, kill -9 after a time; whether it was through before."""
+    child = subprocess.Popen([PROGRAM, *args], cwd=folder, stdin=subprocess.DEVNULL,
+                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    try:
+        _, err = child.communicate(timeout=seconds)
+        if child.returncode:
+            raise AssertionError("ended with %d: %s" % (child.returncode, err))
+        return True
+    except subprocess.TimeoutExpired:
+        child.send_signal(signal.SIGKILL)
+        child.communicate()
+        return False
+
+
+def example_10(folder):
+    count = 40000
+    expected = collections.Counter()
+    with open(os.path.join(folder, "events.jsonl"), "w", encoding="utf-8") as file:
+        for i in range(count):
+            page, at = "/%d" % (i % 3), START_MS + i * 10
+            expected[page, window(at, 10000)] += 1
+            file.write(json.dumps({"page": page, "at": at}) + "\n")
+    expected = sorted((page, start, views) for (page, start), views in expected.items())
+
+    run("events.jsonl", "whole.state", "whole.db", "-1", MODULES, cwd=folder)
+    equal(table(os.path.join(folder, "whole.db")), expected)
+
+    # it ends itself after some polls, as a kill would; then again from there
+    for polls in (1, 2, 3, 5, 8):
+        run("events.jsonl", "state", "polls.db", polls, MODULES, cwd=folder, status=9)
+    run("events.jsonl", "state", "polls.db", "-1", MODULES, cwd=folder)
+    equal(table(os.path.join(folder, "polls.db")), expected)
+
+    # kill -9 from outside, at any moment
+    seed = random.randrange(2**32)
+    print("# seed %d" % seed)
+    dice = random.Random(seed)
+    args = ["events.jsonl", "killed.state", "killed.db", "-1", MODULES]
+    for _ in range(8):
+        if kill_soon(folder, args, dice.uniform(0.005, 0.15)):
+            break
+    run(*args, cwd=folder)
+    equal(table(os.path.join(folder, "killed.db")), expected)
+
+
+def example_11(folder):
+    out, _ = run(cwd=folder)
+    equal(out, ["views: 90 rows"])
+
+
+def example_12(folder):
+    out, _ = run(cwd=folder)
+    equal(out, ["400 views"])
+
+
+def example_demo(folder):
+    out, _ = run("--seconds", 3, "--database", "demo.db", "--modules", MODULES, cwd=folder)
+    last = out[-1]
+    match = re.fullmatch(r"sqlite3 (\S+) '(.*)'", last)
+    if not match:
+        raise AssertionError("the last line is no query: " + last)
+    equal(match.group(1), "demo.db")
+    rows = query(os.path.join(folder, match.group(1)), match.group(2))
+    equal({row[0] for row in rows}, {"/home", "/search", "/product", "/cart", "/pay"})
+    counted = sum(row[1] for row in rows)
+    summary = re.search(r"(\d+) events sent, (\d+) refused by their schema, (\d+) dead letters",
+                        "\n".join(out))
+    sent, refused, dead = map(int, summary.groups())
+    if not (0 < counted < sent and refused > 0 and dead > 0):
+        raise AssertionError("%d counted of %s" % (counted, summary.group(0)))
+    sold = query(os.path.join(folder, "demo.db"), "SELECT sku, sum(revenue), sum(sold) FROM revenue "
+                 "GROUP BY sku")
+    equal(sorted(row[0] for row in sold), ["cake", "coffee", "tea"])
+    equal([row[1] for row in sold], [2.5 * row[2] for row in sold])
+
+
+def main():
+    name = pathlib.Path(PROGRAM).name
+    test = globals()["example_" + name.split("_")[0]]
+    print("1..1")
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            test(folder)
+        except Exception as error:  # pylint: disable=broad-except
+            print("not ok 1 - " + name)
+            print("\n".join("# " + line for line in (type(error).__name__ + ": " +
+                                                     str(error)).splitlines()))
+            sys.exit(1)
+    print("ok 1 - " + name)
+
+
+main()
