@@ -23,11 +23,8 @@
 #define MODULE_SUFFIX ".so"
 
 static const evs_connector *const built_in[] = {
-    &evs__callback_connector,
-    &evs__console_connector,
-    &evs__file_connector,
-    &evs__kafka_connector,
-    &evs__memory_connector,
+    &evs__callback_connector, &evs__console_connector, &evs__file_connector,
+    &evs__kafka_connector,    &evs__memory_connector,
 };
 
 /* under the context's lock */

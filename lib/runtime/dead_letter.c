@@ -180,7 +180,7 @@ static evs_status append_letter(struct evs__dead_letter_box *box,
         evs_append_null(a);
         evs_append_null(a);
     }
-    if (in && in->timestamp != EVS_TIME_NONE)
+    if (in && in->timestamp >= 0)
         evs_append_int(a, in->timestamp);
     else
         evs_append_null(a);

@@ -10,6 +10,9 @@
  * A batch goes depth first, so the stack is as deep as the plan. Operators of a flow are used by
  * one thread at a time: the worker's, or whoever holds the shard's lock.
  */
+#include <stdio.h>
+
+#include "base/time.h"
 #include "runtime/runtime.h"
 
 /* ---- making ---- */
@@ -108,6 +111,26 @@ void evs__flow_free(evs__flow *f)
 
 /* ---- what operators report ---- */
 
+/* rows that nobody takes: what was late about each stands behind the event's own columns */
+static void late_letters(evs__hop *hop, const evs_batch *batch)
+{
+    /* window_start, window_end, two counts, lateness, watermark */
+    uint32_t behind = hop->flow->rt->stages[hop->node->index]->in_type->child_count;
+    const int64_t *ends = batch->columns[behind + 1]->i64;
+    const int64_t *marks = batch->columns[behind + 5]->i64;
+    char message[160], end_text[EVS__TIME_TEXT_MAX + 1], mark_text[EVS__TIME_TEXT_MAX + 1];
+
+    for (uint32_t k = 0; k < batch->count; k++) {
+        uint32_t row = evs__batch_row_at(batch, k);
+        end_text[evs__time_format(ends[row], end_text)] = '\0';
+        mark_text[evs__time_format(marks[row], mark_text)] = '\0';
+        snprintf(message, sizeof(message), "its window ended at %s, the watermark is at %s",
+                 end_text, mark_text);
+        evs__dead_letter_add(hop->flow->rt, hop->node, NULL, batch, row, EVS__STAGE_LATE,
+                             EVS_ERR_TIME, message);
+    }
+}
+
 static evs_status on_emit(void *user, int port, evs_batch *batch, evs_error **reterr)
 {
     evs__hop *hop = user;
@@ -123,9 +146,7 @@ static evs_status on_emit(void *user, int port, evs_batch *batch, evs_error **re
     late = evs__node_late(hop->node);
     if (late)
         return evs__flow_push(hop->flow, late, batch, hop->now_ms, reterr);
-    for (uint32_t k = 0; k < batch->count; k++)
-        evs__dead_letter_add(hop->flow->rt, hop->node, NULL, batch, evs__batch_row_at(batch, k),
-                             EVS__STAGE_LATE, EVS_ERR_TIME, "the window had closed");
+    late_letters(hop, batch);
     return EVS_OK;
 }
 

@@ -26,7 +26,6 @@ static evs_status shard_init(evs__stage *stage, uint32_t index, evs_error **rete
     evs__shard *s = &stage->shards[index];
     evs_status status;
 
-    pthread_mutex_init(&s->lock, NULL);
     s->stage = stage;
     s->index = index;
     s->told_watermark = EVS_TIME_NONE;
@@ -69,10 +68,12 @@ evs_status evs__stage_new(
     if (!stage->shards || !stage->late || !stage->state_bytes || !stage->open_windows ||
         !stage->keys)
         return evs__nomem(reterr);
-    for (uint32_t i = 0; !status && i < count; i++) {
-        stage->shard_count = i + 1;
+    /* all of them before the first is made: a window behind has a slot for each */
+    stage->shard_count = count;
+    for (uint32_t i = 0; i < count; i++)
+        pthread_mutex_init(&stage->shards[i].lock, NULL);
+    for (uint32_t i = 0; !status && i < count; i++)
         status = shard_init(stage, i, reterr);
-    }
     return status;
 }
 

@@ -1,5 +1,5 @@
 /*
- * tests/unit/pipeline_kit.h: what tests of pipelines share: a clock that the test moves, a
+ * tests/support/pipeline_kit.h: what tests of pipelines share: a clock that the test moves, a
  * transactional sink whose tables outlive the pipeline (`txn`), a state folder, events.
  *
  * The sink's tables stand in for a database: what was committed stays, what was not goes with the
@@ -14,6 +14,7 @@
 
 #include "evs_test.h"
 
+#include "base/time.h"
 #include "runtime/snapshot.h"
 
 /* first the call, then its error: the arguments of one call are evaluated in any order */
