@@ -22,6 +22,7 @@
 #endif
 
 #define BUCKETS_MIN 2u
+#define PREFETCH_MIN 256u /* fewer buckets are in the nearest cache anyway */
 #define ARENA_OFFSET(hi) ((hi) & ~(UINT64_C(0xff) << 56))
 
 void evs__intern_init(evs__intern *t, evs__account *account)
@@ -222,7 +223,7 @@ evs__intern_add(evs__intern *t, const evs__intern_probe *probes, uint32_t n, uin
     if (status)
         return status;
     mask = t->bucket_count - 1;
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n && mask >= PREFETCH_MIN; i++)
         __builtin_prefetch(&t->buckets[probes[i].tag & mask]);
     guess(t, probes, n, ids);
     for (uint32_t i = 0; i < n && !status; i++) {

@@ -28,7 +28,7 @@ typedef struct evs__intern_key {
 typedef struct evs__intern_probe {
     uint64_t lo, hi;
     const char *data; /* of long keys; borrowed until the look-up */
-    uint32_t len;
+    uint32_t len;     /* of long keys */
     uint32_t tag;
 } evs__intern_probe;
 
@@ -96,18 +96,27 @@ evs__intern_pack(const char *data, uint32_t len, uint64_t *ret_lo, uint64_t *ret
     *ret_hi = hi | (uint64_t)len << 56;
 }
 
+/* data and len of short keys are not needed and not written */
+static inline void evs__intern_probe_put(evs__intern_probe *p, const char *data, uint32_t len)
+{
+    uint64_t lo, hi;
+    if (EVS__LIKELY(len <= EVS__INTERN_INLINE)) {
+        evs__intern_pack(data, len, &lo, &hi);
+    } else {
+        lo = evs__hash_bytes(data, len, 0);
+        hi = (uint64_t)EVS__INTERN_LONG << 56;
+        p->data = data;
+        p->len = len;
+    }
+    p->lo = lo;
+    p->hi = hi;
+    p->tag = evs__intern_tag(lo, hi);
+}
+
 static inline evs__intern_probe evs__intern_probe_bytes(const char *data, uint32_t len)
 {
-    evs__intern_probe p;
-    p.data = data;
-    p.len = len;
-    if (EVS__LIKELY(len <= EVS__INTERN_INLINE)) {
-        evs__intern_pack(data, len, &p.lo, &p.hi);
-    } else {
-        p.lo = evs__hash_bytes(data, len, 0);
-        p.hi = (uint64_t)EVS__INTERN_LONG << 56;
-    }
-    p.tag = evs__intern_tag(p.lo, p.hi);
+    evs__intern_probe p = {0, 0, NULL, len, 0};
+    evs__intern_probe_put(&p, data, len);
     return p;
 }
 

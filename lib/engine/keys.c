@@ -104,14 +104,15 @@ string_probes(const evs__column *c, const uint32_t *rows, uint32_t n, evs__inter
     if (c->layout == EVS_LAYOUT_VIEW) {
         for (uint32_t i = 0; i < n; i++) {
             const evs_string_view *v = &c->views[rows[i]];
-            probes[i] = evs__intern_probe_bytes(v->data, (uint32_t)v->len);
+            evs__intern_probe_put(&probes[i], v->data, (uint32_t)v->len);
         }
         return;
     }
     for (uint32_t i = 0; i < n; i++) {
         int32_t from = c->offsets[rows[i]];
-        probes[i] =
-            evs__intern_probe_bytes(c->bytes + from, (uint32_t)(c->offsets[rows[i] + 1] - from));
+        __builtin_prefetch(c->bytes + from + 2048);
+        evs__intern_probe_put(&probes[i], c->bytes + from,
+                              (uint32_t)(c->offsets[rows[i] + 1] - from));
     }
 }
 
@@ -203,10 +204,19 @@ static void append_fixed(evs__column *c, uint64_t bits)
     }
 }
 
+/* a short key's 16 bytes are written whole: what is behind its end is overwritten by the next one,
+ * or is the buffer's padding */
+static void append_short(evs__column *c, const evs__intern_key *key)
+{
+    int32_t at = c->offsets[c->length];
+    memcpy(c->bytes + at, key, sizeof(*key));
+    c->offsets[++c->length] = at + (int32_t)(key->hi >> 56);
+}
+
 static evs_status
 string_column(const evs__intern *keys, const uint32_t *ids, uint32_t n, evs__column *c)
 {
-    size_t bytes = 0;
+    size_t bytes = sizeof(evs__intern_key);
     evs_status status = evs__column_reserve(c, c->length + n);
 
     for (uint32_t i = 0; i < n; i++) {
@@ -216,10 +226,14 @@ string_column(const evs__intern *keys, const uint32_t *ids, uint32_t n, evs__col
     if (!status)
         status = evs__column_reserve_bytes(c, bytes);
     for (uint32_t i = 0; i < n && !status; i++) {
-        uint32_t len = evs__intern_len(keys, ids[i]);
-        status = len == EVS__INTERN_NULL_LEN
-                     ? evs__column_append_null(c)
-                     : evs__column_append_str(c, evs__intern_data(keys, ids[i]), len);
+        const evs__intern_key *key = &keys->keys[ids[i]];
+        if (EVS__LIKELY(key->hi >> 56 <= EVS__INTERN_INLINE))
+            append_short(c, key);
+        else if (key->hi >> 56 == EVS__INTERN_NULL)
+            status = evs__column_append_null(c);
+        else
+            status = evs__column_append_str(c, evs__intern_data(keys, ids[i]),
+                                            evs__intern_len(keys, ids[i]));
     }
     return status;
 }

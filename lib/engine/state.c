@@ -20,6 +20,7 @@
 #define SLOTS_MIN 16
 #define GROUPS_MIN 16u
 #define SWEEP_SLACK 1024u
+#define PREFETCH_MIN 4096u /* smaller maps are in the nearest cache anyway */
 
 evs__state *evs__state_new(evs_context *ctx,
                            size_t bytes_max,
@@ -463,7 +464,7 @@ static void groups_dense(
 {
     uint32_t *map = slice->map, *order = slice->order, count = slice->count;
 
-    for (uint32_t i = 0; i < n; i++)
+    for (uint32_t i = 0; i < n && slice->map_size >= PREFETCH_MIN; i++)
         __builtin_prefetch(&map[key_ids[i]]);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t id = key_ids[i], group = map[id], is_new = group == 0;

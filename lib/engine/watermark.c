@@ -30,25 +30,48 @@ static int64_t partition_delay(const evs__time_options *o)
     return o->rule == EVS_TIME_STREAM ? 0 : o->out_of_orderness_ms;
 }
 
-/* All rows count: no branch that the data decides. `high` starts so high that taking the delay off
- * gives "none" and does not wrap. */
+static int64_t later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+/*
+ * All rows count: no branch that the data decides. The mark is high - delay for a `high` that
+ * starts where its mark is the present one (or "none"), so one running maximum does it; four rows
+ * at a time, since each maximum waits for the one before.
+ */
 static void run_all(evs__partition_time *p,
                     int64_t delay,
                     const int64_t *times,
                     uint32_t rows,
                     int64_t *row_watermark)
 {
-    int64_t none = INT64_MIN + delay, floor = p->watermark;
-    int64_t high = p->max_time > none ? p->max_time : none;
+    int64_t first =
+        later(later(p->max_time, INT64_MIN + delay), evs__time_add(p->watermark, delay));
+    int64_t high = first;
+    uint32_t row = 0;
 
-    for (uint32_t row = 0; row < rows; row++) {
-        high = times[row] > high ? times[row] : high;
-        row_watermark[row] = high - delay > floor ? high - delay : floor;
+    for (; row + 4 <= rows; row += 4) {
+        int64_t a = times[row], b = later(a, times[row + 1]), c = later(b, times[row + 2]);
+        int64_t d = later(c, times[row + 3]);
+        __builtin_prefetch(times + row + 256);
+        row_watermark[row] = later(high, a) - delay;
+        row_watermark[row + 1] = later(high, b) - delay;
+        row_watermark[row + 2] = later(high, c) - delay;
+        high = later(high, d);
+        row_watermark[row + 3] = high - delay;
     }
-    for (uint32_t row = 0; row < rows && high == none; row++)
-        p->max_time = times[row] > p->max_time ? times[row] : p->max_time;
-    p->max_time = high > none ? high : p->max_time;
-    p->watermark = rows ? row_watermark[rows - 1] : floor;
+    for (; row < rows; row++) {
+        high = later(high, times[row]);
+        row_watermark[row] = high - delay;
+    }
+    if (high > first) {
+        p->max_time = high;
+        p->watermark = high - delay;
+        return;
+    }
+    for (row = 0; row < rows && p->max_time < first; row++)
+        p->max_time = later(p->max_time, times[row]);
 }
 
 static int64_t watermark_of(int64_t max_time, int64_t delay)
@@ -72,7 +95,8 @@ void evs__partition_time_run(evs__partition_time *p,
     int64_t high = p->max_time, mark = p->watermark;
     uint32_t filled = 0;
 
-    if (!sel && limit == INT64_MAX && delay != EVS_FOREVER) {
+    /* a mark so high that the time for it is beyond all times goes the slow way */
+    if (!sel && limit == INT64_MAX && delay != EVS_FOREVER && mark <= INT64_MAX - delay) {
         run_all(p, delay, times, rows, row_watermark);
         return;
     }
