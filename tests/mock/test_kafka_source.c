@@ -367,25 +367,29 @@ static void test_group_in_the_embedded_cluster_has_one_member(void **state)
 static void test_group_shares_partitions(void **state)
 {
     const char *servers = rd_kafka_mock_cluster_bootstraps(evs__kafka_embedded_cluster(ctx));
-    const evs_options *options = EVS_OPTIONS("kafka.bootstrap.servers", servers, "topic", topic,
-                                             "group.id", group, "kafka.session.timeout.ms", "6000");
+    const evs_options *options =
+        EVS_OPTIONS("kafka.bootstrap.servers", servers, "topic", topic, "group.id", group,
+                    "kafka.session.timeout.ms", "6000", "kafka.heartbeat.interval.ms", "300");
     kit_source second;
-    int64_t deadline = kit_now_ms() + 20000;
+    int64_t deadline;
+    int revoked;
     (void)state;
     fill(-1, "a", 100);
     kafka_open(ctx, &source, options);
     kafka_read(&source, 100);
     assert_int_equal(source.revoked, 0);
     kafka_open(ctx, &second, options);
+    deadline = kit_now_ms() + 60000;
     while (second.assigned[0] + second.assigned[1] + second.assigned[2] == 0) {
         kit_source_read(&source, 100, 20, NULL);
         kit_source_read(&second, 100, 20, NULL);
         assert_true(kit_now_ms() < deadline);
     }
-    assert_int_equal(source.revoked, 3);
+    assert_true(source.revoked >= 3);
+    revoked = source.revoked;
     kit_source_close(&second);
     kit_source_close(&source);
-    assert_int_equal(source.revoked, 3); /* closing asks for nothing any more */
+    assert_int_equal(source.revoked, revoked); /* closing asks for nothing any more */
 }
 
 static void test_refused_assignment_reads_nothing(void **state)
@@ -492,7 +496,7 @@ static void close_in_outage(const evs_options *options)
     source.f->commit(source.source, &t, &p, &offset, 1, NULL);
     before = kit_now_ms();
     kit_source_close(&source);
-    print_message("closing took %lld ms\n", (long long)(kit_now_ms() - before));
+    print_message("# closing took %lld ms\n", (long long)(kit_now_ms() - before));
     assert_true(kit_now_ms() - before < 5000);
     rd_kafka_mock_broker_set_up(cluster, 1);
 }
