@@ -51,8 +51,7 @@ int main(void)
         return sample_fail(err);
     log = evs_source(p, "memory", EVS_OPTIONS("format", "json", "columns", "line VARCHAR"));
     evs_each(evs_apply(log, "method VARCHAR, path VARCHAR, status INT", parse_line, NULL),
-             print_row,
-             (void *)"parsed");
+             print_row, (void *)"parsed");
     evs_dead_letters(p, "console",
                      EVS_OPTIONS("columns", "stage, message, payload", "width.max", "60"));
 

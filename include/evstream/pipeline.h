@@ -61,9 +61,10 @@ EVS_API evs_stream *evs_filter(evs_stream *stream, const char *condition);
 /** Other columns: "page, load_ms / 1000.0 AS load_s, *"; `*` stands for those that no other item
  * names. @threads one at a time @since 0.1 */
 EVS_API evs_stream *evs_project(evs_stream *stream, const char *expressions);
-/** A row per element of an ARRAY column; the column is replaced by its element, named `alias` (NULL:
- * the array's name), fields of a STRUCT element are read as alias.field. An expression that gives an
- * ARRAY adds a column. An empty or NULL array gives no row. @threads one at a time @since 0.1 */
+/** A row per element of an ARRAY column; the column is replaced by its element, named `alias`
+ * (NULL: the array's name), fields of a STRUCT element are read as alias.field. An expression that
+ * gives an ARRAY adds a column. An empty or NULL array gives no row. @threads one at a time @since
+ * 0.1 */
 EVS_API evs_stream *evs_explode(evs_stream *stream, const char *array, const char *alias);
 /** Host code as a step. `out_columns`: column definitions of the rows out. @callback inside poll or
  * a worker; with several workers on several threads at once @threads one at a time @since 0.1 */

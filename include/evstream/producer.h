@@ -120,8 +120,8 @@ evs_record_set_string_at(evs_record *record, int32_t field, const char *data, si
 EVS_API void evs_record_set_decimal_at(evs_record *record, int32_t field, const char *text);
 /** A nested record field to fill; *borrowed until* the record is sent. */
 EVS_API evs_record *evs_record_struct(evs_record *record, const char *field);
-/** One more element of an array field of records; *borrowed until* the record is sent. An array that
- * got no element is its default, NULL where it may be, otherwise empty. */
+/** One more element of an array field of records; *borrowed until* the record is sent. An array
+ * that got no element is its default, NULL where it may be, otherwise empty. */
 EVS_API evs_record *evs_record_append(evs_record *record, const char *field);
 /** One more element of an array field of strings, integers or doubles. */
 EVS_API void

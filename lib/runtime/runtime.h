@@ -120,7 +120,7 @@ struct evs__source {
     evs__partition *partitions; /* all topics', one after the other */
     uint32_t partition_count;
     uint32_t assigned_count;
-    bool had_all; /* all partitions have been ours */
+    bool had_all;             /* all partitions have been ours */
     int64_t partial_since_ms; /* some are another member's; EVS_TIME_NONE: not so */
     bool described;
     bool ended;

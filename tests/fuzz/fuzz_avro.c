@@ -19,62 +19,62 @@
 static const struct {
     const char *text;
     const char *columns[3]; /* all, then some; NULL: the same */
-} schemas[] =
-    {
-        {RECORD(FIELD("id", "\"string\"") "," FIELD("page", "\"string\"") "," FIELD(
-             "at", LOGICAL("long", "timestamp-millis")) "," FIELD("load", "\"double\"")),
-         {NULL, "id,load", "at"}},
-        {RECORD(FIELD("a", "[\"null\",\"string\"]") "," FIELD("b", "[\"long\",\"null\"]") "," FIELD(
-             "c",
-             "\"boolean\"") "," FIELD("d",
-                                      "\"float\"") "," FIELD("e",
-                                                             "\"bytes\"") "," FIELD("f",
-                                                                                    "\"int\"")),
-         {NULL, "b,f", "e"}},
-        {RECORD(FIELD("items",
-                      "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"item\","
-                      "\"fields\":"
-                      "[" FIELD("sku", "\"string\"") "," FIELD(
-                          "tags",
-                          "{\"type\":\"array\",\"items\":"
-                          "[\"null\",\"int\"]}") "," FIELD("more",
-                                                           "{\"type\":\"map\",\"values\":"
-                                                           "\"double\"}") "]}}") "," FIELD("n",
-                                                                                           "\"int"
-                                                                                           "\"")),
-         {NULL, "n", "items"}},
-        {RECORD(
-             FIELD("u",
-                   "[\"string\",\"null\",\"long\",{\"type\":\"array\",\"items\":\"int\"},{\"type\":"
-                   "\"record\",\"name\":\"x\",\"fields\":[" FIELD(
-                       "y", "\"int\"") "]}]") "," FIELD("nulls",
-                                                        "{\"type\":\"array\",\"items\":\"null\"}")),
-         {NULL, "nulls", "u"}},
-        {RECORD(FIELD("label", "\"string\"") "," FIELD("next", "[\"null\",\"r\"]") "," FIELD(
-             "all", "{\"type\":\"array\",\"items\":\"r\"}")),
-         {NULL, NULL, NULL}},
-        {RECORD(
-             FIELD("p", "{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":38,\"scale\":2}") "," FIELD(
-                 "q",
-                 "{\"type\":\"fixed\",\"name\":\"q\",\"size\":5,\"logicalType\":\"decimal\","
-                 "\"precision\":9}") "," FIELD("e",
-                                               "{\"type\":\"enum\",\"name\":\"e\",\"symbols\":["
-                                               "\"A\",\"BB\"]}") "," FIELD("u",
-                                                                           "{\"type\":\"fixed\","
-                                                                           "\"name\":\"u\","
-                                                                           "\"size\":16,"
-                                                                           "\"logicalType\":"
-                                                                           "\"uuid\"}") "," FIELD("t",
-                                                                                                  LOGICAL(
-                                                                                                      "long",
-                                                                                                      "time-micros")) "," FIELD("m",
-                                                                                                                                LOGICAL(
-                                                                                                                                    "long",
-                                                                                                                                    "timestamp-micros")) "," FIELD("d",
-                                                                                                                                                                   LOGICAL(
-                                                                                                                                                                       "int",
-                                                                                                                                                                       "date"))),
-         {NULL, "e,t", "u,p"}},
+} schemas[] = {
+    {RECORD(FIELD("id", "\"string\"") "," FIELD("page", "\"string\"") "," FIELD(
+         "at", LOGICAL("long", "timestamp-millis")) "," FIELD("load", "\"double\"")),
+     {NULL, "id,load", "at"}},
+    {RECORD(FIELD("a", "[\"null\",\"string\"]") "," FIELD("b", "[\"long\",\"null\"]") "," FIELD(
+         "c", "\"boolean\"") "," FIELD("d",
+                                       "\"float\"") "," FIELD("e",
+                                                              "\"bytes\"") "," FIELD("f",
+                                                                                     "\"int\"")),
+     {NULL, "b,f", "e"}},
+    {RECORD(FIELD("items",
+                  "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"item\","
+                  "\"fields\":"
+                  "[" FIELD("sku", "\"string\"") "," FIELD(
+                      "tags",
+                      "{\"type\":\"array\",\"items\":"
+                      "[\"null\",\"int\"]}") "," FIELD("more",
+                                                       "{\"type\":\"map\",\"values\":"
+                                                       "\"double\"}") "]}}") "," FIELD("n",
+                                                                                       "\"int"
+                                                                                       "\"")),
+     {NULL, "n", "items"}},
+    {RECORD(FIELD("u",
+                  "[\"string\",\"null\",\"long\",{\"type\":\"array\",\"items\":\"int\"},{\"type\":"
+                  "\"record\",\"name\":\"x\",\"fields\":[" FIELD(
+                      "y", "\"int\"") "]}]") "," FIELD("nulls",
+                                                       "{\"type\":\"array\",\"items\":\"null\"}")),
+     {NULL, "nulls", "u"}},
+    {RECORD(FIELD("label", "\"string\"") "," FIELD("next", "[\"null\",\"r\"]") "," FIELD(
+         "all", "{\"type\":\"array\",\"items\":\"r\"}")),
+     {NULL, NULL, NULL}},
+    {RECORD(FIELD("p", "{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":38,\"scale\":2}") "," FIELD(
+         "q",
+         "{\"type\":\"fixed\",\"name\":\"q\",\"size\":5,\"logicalType\":\"decimal\","
+         "\"precision\":9}") "," FIELD("e",
+                                       "{\"type\":\"enum\",\"name\":\"e\",\"symbols\":["
+                                       "\"A\",\"BB\"]}") "," FIELD("u",
+                                                                   "{\"type\":\"fixed\","
+                                                                   "\"name\":\"u\","
+                                                                   "\"size\":16,"
+                                                                   "\"logicalType\":"
+                                                                   "\"uuid\"}") "," FIELD("t",
+                                                                                          LOGICAL(
+                                                                                              "lon"
+                                                                                              "g",
+                                                                                              "time"
+                                                                                              "-mic"
+                                                                                              "ro"
+                                                                                              "s")) "," FIELD("m",
+                                                                                                              LOGICAL(
+                                                                                                                  "long",
+                                                                                                                  "timestamp-micros")) "," FIELD("d",
+                                                                                                                                                 LOGICAL(
+                                                                                                                                                     "int",
+                                                                                                                                                     "date"))),
+     {NULL, "e,t", "u,p"}},
 };
 #define SCHEMAS (sizeof(schemas) / sizeof(schemas[0]))
 

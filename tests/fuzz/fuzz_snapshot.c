@@ -2,9 +2,9 @@
  * fuzz_snapshot.c: a window restored from any bytes.
  *
  * The first byte chooses one of four windows, the rest is the body of a snapshot behind the plan
- * line; magic, plan and checksum are put around it, so that the checks behind them are reached. What
- * is restored must work: take rows, close, give out results, make a snapshot that restores. The
- * bytes as they are are tried, too.
+ * line; magic, plan and checksum are put around it, so that the checks behind them are reached.
+ * What is restored must work: take rows, close, give out results, make a snapshot that restores.
+ * The bytes as they are are tried, too.
  */
 #include "fuzz.h"
 
@@ -36,7 +36,8 @@ static evs_window *make_window(evs_context *ctx, uint8_t which)
     return w;
 }
 
-/* [magic version length][plan][body][checksum], the first two parts as an empty window writes them */
+/* [magic version length][plan][body][checksum], the first two parts as an empty window writes them
+ */
 static void frame(evs_window *w, const uint8_t *body, size_t len, evs__buffer *out)
 {
     const void *empty = NULL;
