@@ -95,7 +95,7 @@ class OneShot:
 
 def environment():
     env = dict(os.environ)
-    env["EVS_BENCH_MODULES"] = os.path.join(BUILD, "lib")
+    env["EVS_BENCH_MODULES"] = os.path.join(BUILD, "lib", "io", "modules")
     return env
 
 

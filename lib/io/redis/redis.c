@@ -278,6 +278,13 @@ static void arg(command *c, const char *data, size_t len)
     c->lens[c->argc++] = len;
 }
 
+/* Commands are on the stack and large: their arrays are never cleared, which a row would feel. */
+static void start(command *c, const char *name, size_t len)
+{
+    c->argc = 0;
+    arg(c, name, len);
+}
+
 static evs_status issue(redis_sink *s, const command *c, evs_error **reterr)
 {
     if (redisAppendCommandArgv(s->redis, c->argc, (const char **)c->argv, c->lens) != REDIS_OK)
@@ -290,8 +297,7 @@ static evs_status expire(redis_sink *s, command *c, size_t key_len, evs_error **
 {
     if (s->ttl_ms == EVS_FOREVER)
         return EVS_OK;
-    c->argc = 0;
-    arg(c, "PEXPIRE", 7);
+    start(c, "PEXPIRE", 7);
     arg(c, s->text.data, key_len);
     arg(c, s->ttl, strlen(s->ttl));
     return issue(s, c, reterr);
@@ -301,7 +307,7 @@ static evs_status expire(redis_sink *s, command *c, size_t key_len, evs_error **
  * grows */
 static evs_status put_hash(redis_sink *s, const evs_row *row, size_t key_len, evs_error **reterr)
 {
-    command set = {.argc = 0}, del = {.argc = 0};
+    command set, del;
     size_t starts[PIECES_MAX / 2];
     evs_status status = EVS_OK;
 
@@ -311,9 +317,9 @@ static evs_status put_hash(redis_sink *s, const evs_row *row, size_t key_len, ev
     }
     if (status)
         return nomem(s, reterr);
-    arg(&set, "HSET", 4);
+    start(&set, "HSET", 4);
     arg(&set, s->text.data, key_len);
-    arg(&del, "HDEL", 4);
+    start(&del, "HDEL", 4);
     arg(&del, s->text.data, key_len);
     for (size_t i = 0; i < s->field_count; i++) {
         size_t end = i + 1 < s->field_count ? starts[i + 1] : s->text.len;
@@ -333,7 +339,7 @@ static evs_status put_hash(redis_sink *s, const evs_row *row, size_t key_len, ev
 
 static evs_status put_string(redis_sink *s, const evs_row *row, size_t key_len, evs_error **reterr)
 {
-    command set = {.argc = 0};
+    command set;
     evs_string_view value = {NULL, 0};
     evs_status status;
 
@@ -345,7 +351,7 @@ static evs_status put_string(redis_sink *s, const evs_row *row, size_t key_len, 
             return nomem(s, reterr);
         value = (evs_string_view){s->text.data + key_len, s->text.len - key_len};
     }
-    arg(&set, "SET", 3);
+    start(&set, "SET", 3);
     arg(&set, s->text.data, key_len);
     arg(&set, value.data, value.len);
     if (s->ttl_ms != EVS_FOREVER) {
@@ -357,8 +363,9 @@ static evs_status put_string(redis_sink *s, const evs_row *row, size_t key_len, 
 
 static evs_status put_delete(redis_sink *s, size_t key_len, evs_error **reterr)
 {
-    command del = {.argc = 0};
-    arg(&del, "DEL", 3);
+    command del;
+
+    start(&del, "DEL", 3);
     arg(&del, s->text.data, key_len);
     return issue(s, &del, reterr);
 }
