@@ -5,7 +5,25 @@
  * Result rows: the grouping keys, `window_start`, `window_end` (TIMESTAMP), then the aggregates.
  * Their event time is window_end - 1. Time (source: Kafka Streams' and Flink's rules as in
  * docs/architecture.md): a row is late when window_end + grace <= watermark, the watermark
- * including that row; a closed window never opens again.
+ * including that row; a closed window never opens again. Final results come in order of window end,
+ * then of the first row of their key in the window, whatever the size of the batches pushed.
+ *
+ * | aggregate                            | result                                        |
+ * |--------------------------------------|-----------------------------------------------|
+ * | count(*), count(x), count_if(c)      | BIGINT NOT NULL                               |
+ * | count_distinct(x), count(DISTINCT x) | BIGINT NOT NULL, exact, any type              |
+ * | sum(INT), sum(BIGINT)                | BIGINT, exact                                 |
+ * | sum(DOUBLE)                          | DOUBLE, compensated (Neumaier)                |
+ * | sum(DECIMAL(p,s))                    | DECIMAL(38,s), exact                          |
+ * | avg(INT), avg(BIGINT), avg(DOUBLE)   | DOUBLE                                        |
+ * | avg(DECIMAL(p,s))                    | DECIMAL(38,t), half away from zero; t is      |
+ * |                                      | max(s,6), less where p - s leaves no room     |
+ * | min(x), max(x)                       | type of x: numbers (NaN highest), times,      |
+ * |                                      | BOOLEAN, VARCHAR and BYTES by bytes           |
+ *
+ * NULL is left out; of NULLs only, sum, avg, min and max are NULL. A row with which an exact sum
+ * would not fit its type is rejected as a whole (stage "expression", EVS_ERR_OVERFLOW); so is a row
+ * of kind delete, which cannot be taken back from a window.
  */
 #ifndef EVSTREAM_WINDOW_H
 #define EVSTREAM_WINDOW_H
@@ -72,8 +90,7 @@ EVS_API void evs_window_options_init(evs_window_options *options);
  * @param schema type of the rows that will be pushed; *new reference* kept
  * @param keys grouping expressions with optional aliases, comma-separated: "page", "upper(page) AS
  * p, user_id"; NULL or "": one group
- * @param aggregates "count(*) AS views, avg(load_ms) AS load_ms": count, sum, avg, min, max,
- * count_distinct / count(DISTINCT x)
+ * @param aggregates "count(*) AS views, avg(load_ms) AS load_ms": see the table above
  * @returns EVS_OK with a *new reference*; EVS_ERR_INVALID (an option out of range, named);
  * EVS_ERR_EXPRESSION (origin: column of the text; the message lists the fields that exist);
  * EVS_ERR_TYPE; EVS_ERR_NOMEM
@@ -93,25 +110,29 @@ EVS_API evs_window *evs_window_unref(evs_window *window);
 /** Type of result rows, *borrowed until* the window is released. @threads any @since 0.1 */
 EVS_API const evs_type *evs_window_result_type(const evs_window *window);
 /** Type of late rows: the input's fields, then window_start, window_end (newest refused),
- * windows_refused, windows_accepted, lateness_ms, watermark; *borrowed until* the window is
- * released. @threads any @since 0.1 */
+ * windows_refused, windows_accepted, lateness_ms (watermark - event time), watermark (when the row
+ * was judged); a name that the input has already gets the prefix "late_". *Borrowed until* the
+ * window is released. @threads any @since 0.1 */
 EVS_API const evs_type *evs_window_late_type(const evs_window *window);
 /** The window's own appender; full batches are pushed by themselves, the rest by the next push,
  * advance, take or snapshot. *borrowed until* the window is released. @threads one at a time @since
  * 0.1 */
 EVS_API evs_appender *evs_window_appender(evs_window *window);
 /**
- * Push rows as columns. Rows without event time, with a NULL key, or for which an expression fails
- * are rejected (see evs_window_reject_fn).
+ * Push rows as columns; the batch is only read. Rows without event time, with a NULL key, or for
+ * which an expression fails are rejected (see evs_window_reject_fn).
  *
- * @returns EVS_OK; EVS_ERR_TYPE (another type than the schema's); EVS_ERR_LIMIT (state bound
- * reached: the batch was not taken, take or advance first); EVS_ERR_NOMEM (nothing was taken)
+ * @returns EVS_OK; EVS_ERR_INVALID; EVS_ERR_TYPE (another type than the schema's); EVS_ERR_LIMIT
+ * (state bound reached: the batch was not taken, take or advance first); EVS_ERR_NOMEM (nothing was
+ * taken); EVS_ERR_MISUSE (EVS_TIME_PROCESSING before the first evs_window_advance())
  * @threads one at a time
  * @since 0.1
  */
 EVS_API evs_status evs_window_push(evs_window *window, evs_batch *batch, evs_error **reterr);
-/** Move the watermark; one that goes back is ignored. @returns EVS_OK; EVS_ERR_NOMEM @threads one
- * at a time @since 0.1 */
+/** Move the watermark; one that goes back is ignored. With EVS_TIME_PROCESSING it is the host's
+ * clock, to be told before the first row. @returns EVS_OK; EVS_ERR_INVALID; EVS_ERR_NOMEM;
+ * EVS_ERR_LIMIT (rows appended before do not fit: time has not moved, take first) @threads one at a
+ * time @since 0.1 */
 EVS_API evs_status evs_window_advance(evs_window *window, int64_t watermark_ms, evs_error **reterr);
 /** The watermark; EVS_TIME_NONE before the first. @threads one at a time @since 0.1 */
 EVS_API int64_t evs_window_watermark(const evs_window *window);
@@ -119,7 +140,8 @@ EVS_API int64_t evs_window_watermark(const evs_window *window);
  * Next batch of results. EVS_EMIT_CHANGES: what changed since the last take.
  *
  * @param ret_batch receives a *new reference* that outlives the window
- * @returns EVS_OK; EVS_END (no more now); EVS_ERR_NOMEM (nothing is lost: call again)
+ * @returns EVS_OK; EVS_END (no more now); EVS_ERR_INVALID; EVS_ERR_NOMEM (nothing is lost: call
+ * again); EVS_ERR_LIMIT (rows appended before do not fit, and nothing is left to take)
  * @threads one at a time
  * @since 0.1
  */
@@ -145,7 +167,7 @@ EVS_API int64_t evs_window_counter(const evs_window *window, const char *name);
  * All state as bytes (checksummed), results not yet taken included.
  *
  * @param ret_data *borrowed until* the next call on the window
- * @returns EVS_OK; EVS_ERR_NOMEM
+ * @returns EVS_OK; EVS_ERR_INVALID; EVS_ERR_NOMEM; EVS_ERR_LIMIT (rows appended before do not fit)
  * @threads one at a time
  * @since 0.1
  */
@@ -154,8 +176,10 @@ EVS_API evs_status evs_window_snapshot(evs_window *window,
                                        size_t *ret_len,
                                        evs_error **reterr);
 /** Replace the state by a snapshot of a window made with the same schema, keys, aggregates and
- * options. @returns EVS_OK; EVS_ERR_CORRUPT; EVS_ERR_STATE (another window); EVS_ERR_NOMEM; the
- * window is unchanged on failure @threads one at a time @since 0.1 */
+ * options; names and state_bytes_max may differ. Rows in the appender are dropped. @returns EVS_OK;
+ * EVS_ERR_INVALID; EVS_ERR_CORRUPT; EVS_ERR_STATE (another window); EVS_ERR_LIMIT (more than
+ * state_bytes_max); EVS_ERR_NOMEM; the window is unchanged on failure @threads one at a time @since
+ * 0.1 */
 EVS_API evs_status evs_window_restore(evs_window *window,
                                       const void *data,
                                       size_t len,

@@ -95,8 +95,10 @@ void evs__partition_time_run(evs__partition_time *p,
     int64_t high = p->max_time, mark = p->watermark;
     uint32_t filled = 0;
 
+    if (!times)
+        count = 0;
     /* a mark so high that the time for it is beyond all times goes the slow way */
-    if (!sel && limit == INT64_MAX && delay != EVS_FOREVER && mark <= INT64_MAX - delay) {
+    if (times && !sel && limit == INT64_MAX && delay != EVS_FOREVER && mark <= INT64_MAX - delay) {
         run_all(p, delay, times, rows, row_watermark);
         return;
     }
@@ -172,7 +174,7 @@ static bool any_refused(const evs__time_options *o, const evs_batch *batch, int6
 
 static void clamp_times(evs_batch *batch, int64_t limit)
 {
-    for (uint32_t k = 0; k < batch->count; k++) {
+    for (uint32_t k = 0; k < batch->count && batch->times; k++) {
         uint32_t row = evs__batch_row_at(batch, k);
         if (batch->times[row] > limit)
             batch->times[row] = limit;

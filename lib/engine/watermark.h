@@ -48,7 +48,7 @@ typedef struct evs__partition_time {
 void evs__partition_time_init(evs__partition_time *p);
 /*
  * The running maximum alone: watermarks of `rows` physical rows, of which the `count` of `sel`
- * (NULL: all) count. Rows without time, or beyond `limit`, do not move it.
+ * (NULL: all) count. Rows without time (`times` NULL: all), or beyond `limit`, do not move it.
  */
 void evs__partition_time_run(evs__partition_time *p,
                              const evs__time_options *o,

@@ -206,6 +206,15 @@ static void test_observe_optional_time_rows_without_go_on(void **state)
     assert_int_equal(b->count, 3);
     assert_int_equal(b->row_watermark[2], 100);
     assert_int_equal(p.watermark, 100);
+    evs_batch_unref(b);
+    b = batch_of(ctx, times, 3);
+    evs__free(ctx, b->times); /* a batch without times at all, from a file */
+    b->times = NULL;
+    o.future_max_ms = 1000;
+    o.future_action = EVS__FUTURE_CLAMP;
+    assert_int_equal(evs__partition_time_observe(&p, &o, b, 200, &out, NULL), EVS_OK);
+    assert_int_equal(b->count, 3);
+    assert_int_equal(b->row_watermark[2], 100);
     assert_int_equal(r.count, 0);
     evs_batch_unref(b);
     evs_context_unref(ctx);
