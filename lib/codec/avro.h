@@ -13,6 +13,10 @@
 #ifndef EVS_CODEC_AVRO_H
 #define EVS_CODEC_AVRO_H
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "codec/codec.h"
 
 #define EVS__AVRO_VALUE_DEPTH_MAX 512   /* of skipped values */
@@ -85,14 +89,17 @@ typedef struct evs__avro_op {
     const evs__avro_node *node;
 } evs__avro_op;
 
-typedef struct evs__avro_slot {
+/* where a slot's column is; fixed when the program is made */
+typedef struct evs__avro_place {
     const evs_type *type; /* of the wanted tree */
     int32_t parent;       /* slot, or -1: a column of the row */
     uint32_t child;       /* index within the parent */
     uint32_t first_child; /* slot */
     uint32_t level;
-    /* of the batch that is being filled */
-    evs__column *column;
+} evs__avro_place;
+
+/* the column of the batch that is being filled */
+typedef struct evs__avro_slot {
     union {
         void *values;
         uint8_t *bits;
@@ -104,6 +111,7 @@ typedef struct evs__avro_slot {
     };
     uint8_t *validity; /* NULL until the first NULL */
     int32_t *offsets;
+    evs__column *column;
 } evs__avro_slot;
 
 typedef struct evs__avro_level {
@@ -116,6 +124,7 @@ typedef struct evs__avro_level {
 typedef struct evs__avro_program {
     evs_context *ctx;
     evs__avro_op *ops;
+    evs__avro_place *places; /* of the slots */
     evs__avro_slot *slots;
     evs__avro_level *levels;
     uint32_t *level_slots; /* slots by level */
@@ -172,6 +181,7 @@ typedef struct evs__avro_step {
 typedef struct evs__avro_failure {
     evs__avro_fault fault;
     int64_t value;
+    uint64_t number;  /* what evs__avro_varint_slow() read: callers' variables stay in registers */
     const char *what; /* "string", "bytes"; NULL: as the instruction says */
     uint32_t nth;     /* of the values that one skip instruction steps over */
     uint32_t trail_count;
@@ -197,8 +207,8 @@ const uint8_t *evs__avro_skip(const evs__avro_node *node,
 
 /* ---- the wire ---- */
 
-const uint8_t *
-evs__avro_varint_slow(const uint8_t *p, const uint8_t *end, uint64_t *ret, evs__avro_failure *f);
+/* the number is in f->number */
+const uint8_t *evs__avro_varint_slow(const uint8_t *p, const uint8_t *end, evs__avro_failure *f);
 
 #define EVS__BYTES_OF(x) (0x0101010101010101u * (x))
 
@@ -216,19 +226,23 @@ evs__avro_varint(const uint8_t *p, const uint8_t *end, uint64_t *ret, evs__avro_
         return p + 1;
     }
     if (EVS__UNLIKELY(end - p < 8))
-        return evs__avro_varint_slow(p, end, ret, f);
+        goto slow;
     memcpy(&w, p, 8);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
     w = __builtin_bswap64(w);
 #endif
     stops = ~w & EVS__BYTES_OF(0x80);
     if (EVS__UNLIKELY(!stops))
-        return evs__avro_varint_slow(p, end, ret, f);
+        goto slow;
     p += ((unsigned)__builtin_ctzll(stops) >> 3) + 1;
     w &= stops ^ (stops - 1);
     w = (w & 0x007f007f007f007fu) | (w & 0x7f007f007f007f00u) >> 1;
     w = (w & 0x00003fff00003fffu) | (w & 0x3fff00003fff0000u) >> 2;
     *ret = (w & 0x000000000fffffffu) | (w & 0x0fffffff00000000u) >> 4;
+    return p;
+slow:
+    p = evs__avro_varint_slow(p, end, f);
+    *ret = f->number;
     return p;
 }
 
@@ -278,28 +292,24 @@ const uint8_t *evs__avro_block(const uint8_t *p,
 
 bool evs__avro_text_slow(const char *text, size_t len);
 
-/* whether text is UTF-8: short ASCII by overlapping loads, never a byte outside of it */
-static inline bool evs__avro_text_valid(const uint8_t *text, size_t len)
+/*
+ * Whether text is UTF-8. ASCII of up to 32 bytes is told without a branch on its length where the
+ * event has 32 bytes from there on, else by overlapping loads; never a byte behind `end`.
+ */
+static inline bool evs__avro_text_valid(const uint8_t *text, size_t len, const uint8_t *end)
 {
-    uint64_t a, b;
-    uint32_t c, d;
-
-    if (EVS__UNLIKELY(len > 16))
-        return evs__avro_text_slow((const char *)text, len);
-    if (len >= 8) {
-        memcpy(&a, text, 8);
-        memcpy(&b, text + len - 8, 8);
-        if (EVS__LIKELY(!((a | b) & EVS__BYTES_OF(0x80))))
+#ifdef __SSE2__
+    if (EVS__LIKELY(len <= 32 && end - text >= 32)) {
+        uint32_t low =
+            (uint32_t)_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)text));
+        uint32_t high = (uint32_t)_mm_movemask_epi8(
+            _mm_loadu_si128((const __m128i *)(const void *)(text + 16)));
+        uint64_t bits = (uint64_t)high << 16 | low;
+        if (EVS__LIKELY(!(bits & (((uint64_t)1 << len) - 1))))
             return true;
-    } else if (len >= 4) {
-        memcpy(&c, text, 4);
-        memcpy(&d, text + len - 4, 4);
-        if (EVS__LIKELY(!((c | d) & 0x80808080u)))
-            return true;
-    } else if (!len || EVS__LIKELY(!((text[0] | text[len >> 1] | text[len - 1]) & 0x80))) {
-        return true;
     }
-    return evs__utf8_valid((const char *)text, len);
+#endif
+    return evs__avro_text_slow((const char *)text, len);
 }
 
 evs_status evs__avro_encoder_new(evs_context *ctx,

@@ -128,7 +128,7 @@ static evs_status emit_slot(compiler *c, evs__avro_code code, uint32_t slot, evs
     if (status)
         return status;
     op->slot = slot;
-    op->level = c->out->slots[slot].level;
+    op->level = c->out->places[slot].level;
     if (ret)
         *ret = op;
     return EVS_OK;
@@ -168,17 +168,17 @@ static evs_status make_slots(compiler *c, const evs_type *wanted)
 
     while (!status) {
         for (uint32_t i = 0; i < type->child_count && !status; i++) {
-            status = grow(c, (void **)&p->slots, p->slot_count, &c->slot_room, sizeof(*p->slots),
+            status = grow(c, (void **)&p->places, p->slot_count, &c->slot_room, sizeof(*p->slots),
                           OPS_MAX);
             if (!status)
-                p->slots[p->slot_count++] = (evs__avro_slot){
+                p->places[p->slot_count++] = (evs__avro_place){
                     .type = type->children[i].type, .parent = parent, .child = i, .level = level};
         }
         if (status || (size_t)++parent == p->slot_count)
             break;
-        type = p->slots[parent].type;
-        level = p->slots[parent].level;
-        p->slots[parent].first_child = (uint32_t)p->slot_count;
+        type = p->places[parent].type;
+        level = p->places[parent].level;
+        p->places[parent].first_child = (uint32_t)p->slot_count;
         if (type->id == EVS_TYPE_ARRAY || type->id == EVS_TYPE_MAP)
             status = level_new(c, &level);
     }
@@ -212,13 +212,13 @@ static uint8_t width_of(evs_type_id id)
 
 static uint32_t child_slot(const compiler *c, uint32_t parent, uint32_t child)
 {
-    return c->out->slots[parent].first_child + child;
+    return c->out->places[parent].first_child + child;
 }
 
 /* level of a list's elements */
 static uint32_t element_level(const compiler *c, uint32_t list)
 {
-    return c->out->slots[c->out->slots[list].first_child].level;
+    return c->out->places[c->out->places[list].first_child].level;
 }
 
 /* NULL into a column and all that hangs below it on the same level */
@@ -523,7 +523,7 @@ compile_list(compiler *c, const evs__avro_node *node, const evs_type *type, uint
     bool map = node->kind == EVS__AVRO_MAP;
     const evs_type *element = type->children[0].type;
     uint32_t at = (uint32_t)c->out->op_count;
-    uint32_t child = c->out->slots[slot].first_child;
+    uint32_t child = c->out->places[slot].first_child;
     size_t before;
     evs__avro_op *op = NULL;
     evs_status status;
@@ -681,7 +681,7 @@ compile(compiler *c, const evs__avro_node *node, const evs_type *type, uint32_t 
     case EVS__AVRO_RECORD:
         if (type->id != EVS_TYPE_STRUCT)
             return mismatch(c, node, type);
-        return compile_record(c, node, type, c->out->slots[slot].first_child);
+        return compile_record(c, node, type, c->out->places[slot].first_child);
     case EVS__AVRO_ARRAY:
     case EVS__AVRO_MAP:
         if (type->id != EVS_TYPE_ARRAY && type->id != EVS_TYPE_MAP)
@@ -704,18 +704,19 @@ static evs_status list_levels(compiler *c)
     evs__avro_program *p = c->out;
     uint32_t at = 0;
 
+    p->slots = evs__calloc(c->ctx, p->slot_count, sizeof(*p->slots));
     p->level_slots = evs__calloc(c->ctx, p->slot_count, sizeof(*p->level_slots));
-    if (!p->level_slots)
+    if (!p->slots || !p->level_slots)
         return evs__nomem(c->reterr);
     for (size_t i = 0; i < p->slot_count; i++)
-        p->levels[p->slots[i].level].slot_count++;
+        p->levels[p->places[i].level].slot_count++;
     for (size_t i = 0; i < p->level_count; i++) {
         p->levels[i].slot_first = at;
         at += p->levels[i].slot_count;
         p->levels[i].slot_count = 0;
     }
     for (size_t i = 0; i < p->slot_count; i++) {
-        evs__avro_level *level = &p->levels[p->slots[i].level];
+        evs__avro_level *level = &p->levels[p->places[i].level];
         p->level_slots[level->slot_first + level->slot_count++] = (uint32_t)i;
     }
     return EVS_OK;
@@ -762,6 +763,7 @@ void evs__avro_program_free(evs__avro_program *p)
     if (!ctx)
         return;
     evs__free(ctx, p->ops);
+    evs__free(ctx, p->places);
     evs__free(ctx, p->slots);
     evs__free(ctx, p->levels);
     evs__free(ctx, p->level_slots);

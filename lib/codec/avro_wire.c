@@ -7,10 +7,6 @@
  * against the bytes that are left before it is believed.
  */
 #include <stdio.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 #include "codec/avro.h"
 
 #define MIN_SIZE_NODES 4096
@@ -22,8 +18,7 @@ const uint8_t *evs__avro_fault_at(evs__avro_failure *f, evs__avro_fault fault, i
     return NULL;
 }
 
-const uint8_t *
-evs__avro_varint_slow(const uint8_t *p, const uint8_t *end, uint64_t *ret, evs__avro_failure *f)
+const uint8_t *evs__avro_varint_slow(const uint8_t *p, const uint8_t *end, evs__avro_failure *f)
 {
     uint64_t v = 0;
 
@@ -35,7 +30,7 @@ evs__avro_varint_slow(const uint8_t *p, const uint8_t *end, uint64_t *ret, evs__
             /* the tenth byte has room for one bit */
             if (shift == 63 && p[-1] > 1)
                 break;
-            *ret = v;
+            f->number = v;
             return p;
         }
     }
@@ -73,16 +68,34 @@ const uint8_t *evs__avro_block(const uint8_t *p,
 
 bool evs__avro_text_slow(const char *text, size_t len)
 {
+    uint64_t a, b;
+    uint32_t c, d;
+
+    /* the first piece that is not ASCII goes to the full check */
+    if (len >= 16) {
 #ifdef __SSE2__
-    /* 16 at a time, the last 16 again; the first byte that is not ASCII goes to the full check */
-    for (size_t i = 0; len >= 16; i += 16) {
-        size_t at = i + 16 <= len ? i : len - 16;
-        if (_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)(text + at))))
-            break;
-        if (at + 16 == len)
-            return true;
-    }
+        /* 16 at a time, the last 16 again */
+        for (size_t i = 0;; i += 16) {
+            size_t at = i + 16 <= len ? i : len - 16;
+            if (_mm_movemask_epi8(_mm_loadu_si128((const __m128i *)(const void *)(text + at))))
+                break;
+            if (at + 16 == len)
+                return true;
+        }
 #endif
+    } else if (len >= 8) {
+        memcpy(&a, text, 8);
+        memcpy(&b, text + len - 8, 8);
+        if (!((a | b) & EVS__BYTES_OF(0x80)))
+            return true;
+    } else if (len >= 4) {
+        memcpy(&c, text, 4);
+        memcpy(&d, text + len - 4, 4);
+        if (!((c | d) & 0x80808080u))
+            return true;
+    } else if (!len || !((text[0] | text[len >> 1] | text[len - 1]) & 0x80)) {
+        return true;
+    }
     return evs__utf8_valid(text, len);
 }
 
@@ -159,7 +172,7 @@ static const uint8_t *skip_text(skipper *s, const evs__avro_node *node, const ui
     p = evs__avro_length(p, s->end, &len, s->f);
     if (!p)
         return NULL;
-    if (s->check && node->kind == EVS__AVRO_STRING && !evs__avro_text_valid(p, len))
+    if (s->check && node->kind == EVS__AVRO_STRING && !evs__avro_text_valid(p, len, s->end))
         return evs__avro_fault_at(s->f, EVS__FAULT_UTF8,
                                   (int64_t)evs__utf8_valid_prefix((const char *)p, len));
     if (s->check && node->logical == EVS__LOGICAL_DECIMAL && !len)
