@@ -15,8 +15,6 @@
 #include "expr/ast.h"
 #include "expr/compile.h"
 
-#define ROW_TEXT_MAX (16u << 20) /* of one row's value as text, on its way through a buffer */
-
 /* ---- faults ---- */
 
 evs_status evs__compile_nomem(evs__compiler *c)
@@ -401,7 +399,7 @@ evs_status evs__expr_compile(evs_context *ctx,
         return evs__nomem(reterr);
     e->ctx = evs_context_ref(ctx);
     e->row = evs_type_ref(row);
-    evs__buffer_init(&e->text, ctx, ROW_TEXT_MAX);
+    evs__buffer_init(&e->text, ctx, EVS__EXPR_TEXT_MAX);
     status = evs__compile(&c, ast, &e->root);
     if (!status && !e->root->type) { /* just NULL */
         any = evs__simple_type(&c, EVS_TYPE_VARCHAR, true);

@@ -226,9 +226,9 @@ evs_status evs__text_room(
 
     *ret = NULL;
     evs__text_skip(out, row);
-    status = evs__column_reserve_bytes(out, len);
+    status = len > EVS__EXPR_TEXT_MAX ? EVS_ERR_LIMIT : evs__column_reserve_bytes(out, len);
     if (status == EVS_ERR_LIMIT) {
-        status = evs__fail_row(ev, n, out, row, status, "the batch's text exceeds 2 GiB");
+        status = evs__fail_row(ev, n, out, row, status, "the text is too long (%zu bytes)", len);
         evs__text_skip(out, row + 1);
         return status;
     }

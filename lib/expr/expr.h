@@ -99,7 +99,8 @@ int32_t evs__expr_column(const evs__expr *e);
 void evs__expr_uses(const evs__expr *e, bool *columns);
 
 /* A row whose evaluation failed: physical row, EVS_ERR_OVERFLOW / EVS_ERR_EXPRESSION /
- * EVS_ERR_CALLBACK, why. Its value is NULL. Told once per row and eval. */
+ * EVS_ERR_CALLBACK / EVS_ERR_LIMIT (a text of more than 16 MiB), why. Its value is NULL. Told once
+ * per row and eval. */
 typedef void (*evs__row_failed_fn)(void *user_data,
                                    uint32_t row,
                                    evs_status status,

@@ -21,6 +21,7 @@
 
 #include "expr/expr.h"
 
+#define EVS__EXPR_TEXT_MAX (16u << 20) /* bytes of one text that an expression makes */
 #define EVS__ARGS_MAX 32 /* of strict nodes; AND, OR, CASE, IN and the like have no such bound */
 
 typedef struct evs__term evs__term;
