@@ -572,12 +572,55 @@ size_t evs__format_double(double value, char *out)
 
 /* ---- decimals ---- */
 
+#define POW10(high, low) ((evs__uint128)(high) << 64 | (low))
+
+/* clang-format off */
+static const evs__uint128 powers_of_ten[39] = {
+    POW10(0x0u, 0x1u),
+    POW10(0x0u, 0xau),
+    POW10(0x0u, 0x64u),
+    POW10(0x0u, 0x3e8u),
+    POW10(0x0u, 0x2710u),
+    POW10(0x0u, 0x186a0u),
+    POW10(0x0u, 0xf4240u),
+    POW10(0x0u, 0x989680u),
+    POW10(0x0u, 0x5f5e100u),
+    POW10(0x0u, 0x3b9aca00u),
+    POW10(0x0u, 0x2540be400u),
+    POW10(0x0u, 0x174876e800u),
+    POW10(0x0u, 0xe8d4a51000u),
+    POW10(0x0u, 0x9184e72a000u),
+    POW10(0x0u, 0x5af3107a4000u),
+    POW10(0x0u, 0x38d7ea4c68000u),
+    POW10(0x0u, 0x2386f26fc10000u),
+    POW10(0x0u, 0x16345785d8a0000u),
+    POW10(0x0u, 0xde0b6b3a7640000u),
+    POW10(0x0u, 0x8ac7230489e80000u),
+    POW10(0x5u, 0x6bc75e2d63100000u),
+    POW10(0x36u, 0x35c9adc5dea00000u),
+    POW10(0x21eu, 0x19e0c9bab2400000u),
+    POW10(0x152du, 0x2c7e14af6800000u),
+    POW10(0xd3c2u, 0x1bcecceda1000000u),
+    POW10(0x84595u, 0x161401484a000000u),
+    POW10(0x52b7d2u, 0xdcc80cd2e4000000u),
+    POW10(0x33b2e3cu, 0x9fd0803ce8000000u),
+    POW10(0x204fce5eu, 0x3e25026110000000u),
+    POW10(0x1431e0faeu, 0x6d7217caa0000000u),
+    POW10(0xc9f2c9cd0u, 0x4674edea40000000u),
+    POW10(0x7e37be2022u, 0xc0914b2680000000u),
+    POW10(0x4ee2d6d415bu, 0x85acef8100000000u),
+    POW10(0x314dc6448d93u, 0x38c15b0a00000000u),
+    POW10(0x1ed09bead87c0u, 0x378d8e6400000000u),
+    POW10(0x13426172c74d82u, 0x2b878fe800000000u),
+    POW10(0xc097ce7bc90715u, 0xb34b9f1000000000u),
+    POW10(0x785ee10d5da46d9u, 0xf436a000000000u),
+    POW10(0x4b3b4ca85a86c47au, 0x98a224000000000u),
+};
+/* clang-format on */
+
 evs__int128 evs__pow10_128(int32_t n)
 {
-    evs__int128 v = 1;
-    for (int32_t i = 0; i < n; i++)
-        v *= 10;
-    return v;
+    return (evs__int128)powers_of_ten[n];
 }
 
 /* digits of d as an integer of `scale`; false when it does not fit `precision` digits, or, unless

@@ -37,19 +37,34 @@ bool evs__decimal_fits(evs__int128 v, int32_t precision)
     return magnitude(v) < (evs__uint128)evs__pow10_128(precision);
 }
 
+/* m / 10^n, rounded; one division of 64 bits where that is enough */
+static evs__uint128 scale_down(evs__uint128 m, int32_t n)
+{
+    evs__uint128 power, rest;
+
+    if (n > DIGITS_MAX) /* a product's digits behind the point; less than one half */
+        return 0;
+    power = (evs__uint128)evs__pow10_128(n);
+    if ((m | power) >> 64 == 0) {
+        uint64_t low = (uint64_t)m, divisor = (uint64_t)power;
+        return low / divisor + (low % divisor >= divisor - low % divisor);
+    }
+    rest = m % power;
+    return m / power + (rest >= power - rest);
+}
+
 bool evs__decimal_rescale(evs__int128 v, int32_t from, int32_t to, evs__int128 *ret)
 {
     evs__uint128 m = magnitude(v);
-    evs__uint128 power;
+    evs__uint128 product;
 
-    if (to >= from) {
-        power = (evs__uint128)evs__pow10_128(to - from);
-        if (m && power > (evs__uint128)evs__pow10_128(DIGITS_MAX) / m)
-            return false;
-        return signed_result(m * power, v < 0, ret);
-    }
-    power = (evs__uint128)evs__pow10_128(from - to);
-    return signed_result(m / power + (m % power >= power - m % power), v < 0, ret);
+    if (to == from)
+        return signed_result(m, v < 0, ret);
+    if (to < from)
+        return signed_result(scale_down(m, from - to), v < 0, ret);
+    if (__builtin_mul_overflow(m, (evs__uint128)evs__pow10_128(to - from), &product))
+        return false;
+    return signed_result(product, v < 0, ret);
 }
 
 /* 256 bits, least significant limb first */
@@ -212,12 +227,16 @@ bool evs__decimal_divide(
         y *= power;
         digits = 0;
     }
-    while (digits > 0 && x <= limit / 10) {
-        x *= 10;
-        digits--;
+    for (int32_t k = digits < DIGITS_MAX ? digits : DIGITS_MAX; k > 0; k--) {
+        evs__uint128 scaled;
+        if (__builtin_mul_overflow(x, (evs__uint128)evs__pow10_128(k), &scaled))
+            continue;
+        x = scaled;
+        digits -= k;
+        break;
     }
-    quotient = x / y;
-    rest = x % y;
+    quotient = (x | y) >> 64 ? x / y : (uint64_t)x / (uint64_t)y;
+    rest = x - quotient * y;
     for (; digits > 0; digits--) {
         if (quotient >= limit / 10)
             return false;

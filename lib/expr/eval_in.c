@@ -4,14 +4,15 @@
  *
  * The constants, cast to the type of x, are kept in one column and a table of their rows: open
  * addressing, by hash, at most half full. For up to LINEAR values comparing one after the other is
- * faster. As SQL has it, a NULL in the list makes the answer NULL where it is not TRUE.
+ * faster; numbers and text have loops of their own. As SQL has it, a NULL in the list makes the
+ * answer NULL where it is not TRUE.
  */
 #include <string.h>
 
 #include "base/hash.h"
 #include "expr/term.h"
 
-#define LINEAR 4
+#define LINEAR 16
 #define EMPTY UINT32_MAX
 
 typedef struct in_set {
@@ -85,12 +86,47 @@ evs_status evs__in_prepare(evs_context *ctx, evs__term *n)
     return status ? status : build_slots(ctx, s);
 }
 
+static bool contains_i32(const in_set *s, int32_t v)
+{
+    bool in = false;
+    for (uint32_t i = 0; i < s->values->length; i++)
+        in |= s->values->i32[i] == v;
+    return in;
+}
+
+static bool contains_i64(const in_set *s, int64_t v)
+{
+    bool in = false;
+    for (uint32_t i = 0; i < s->values->length; i++)
+        in |= s->values->i64[i] == v;
+    return in;
+}
+
+static bool contains_text(const in_set *s, evs_string_view v)
+{
+    const int32_t *offsets = s->values->offsets;
+    for (uint32_t i = 0; i < s->values->length; i++) {
+        size_t len = (size_t)(offsets[i + 1] - offsets[i]);
+        if (len == v.len && (len == 0 || memcmp(s->values->bytes + offsets[i], v.data, len) == 0))
+            return true;
+    }
+    return false;
+}
+
 static bool contains(const in_set *s, const evs__column *c, uint32_t row)
 {
-    if (c->type->id == EVS_TYPE_DOUBLE && c->f64[row] != c->f64[row])
+    evs_type_id id = c->type->id;
+
+    if (id == EVS_TYPE_DOUBLE && c->f64[row] != c->f64[row])
         return false; /* as with =, NaN is in no list */
     if (s->slots)
         return *find_slot(s, c, row) != EMPTY;
+    if (id == EVS_TYPE_INT || id == EVS_TYPE_DATE || id == EVS_TYPE_TIME)
+        return contains_i32(s, c->i32[row]);
+    if (id == EVS_TYPE_BIGINT || id == EVS_TYPE_TIMESTAMP)
+        return contains_i64(s, c->i64[row]);
+    if (evs__type_is_string(id))
+        return contains_text(s, evs__column_str(c, row));
     for (uint32_t i = 0; i < s->values->length; i++) {
         if (evs__column_equal_rows(s->values, i, c, row))
             return true;

@@ -58,7 +58,7 @@ static evs_status logic_add(logic *l, const evs__column *c, size_t stride)
         uint8_t is_false = valid & (uint8_t)~is_true;
         if (l->has_nulls) {
             uint8_t *f = &l->out->validity[i];
-            *f = l->is_and ? *f | is_false : *f & is_false & (uint8_t)~t[i];
+            *f = l->is_and ? *f | is_false : *f & is_false;
         }
         t[i] = l->is_and ? t[i] & is_true : t[i] | is_true;
     }

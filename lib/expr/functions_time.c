@@ -80,7 +80,6 @@ static int64_t part_of(unit u, int64_t ms)
     int64_t day = floor_div(ms, DAY_MS), rest = ms - day * DAY_MS, year;
     int32_t month, of_month;
 
-    evs__civil_from_days(day, &year, &month, &of_month);
     switch (u) {
     case UNIT_MILLISECOND:
         return rest % 1000;
@@ -90,20 +89,25 @@ static int64_t part_of(unit u, int64_t ms)
         return rest / 60000 % 60;
     case UNIT_HOUR:
         return rest / 3600000;
-    case UNIT_DAY:
-        return of_month;
     case UNIT_WEEK:
         return iso_week(day);
+    case UNIT_DOW:
+        return weekday(day) + 1;
+    case UNIT_EPOCH:
+        return floor_div(ms, 1000);
+    default:
+        break;
+    }
+    evs__civil_from_days(day, &year, &month, &of_month);
+    switch (u) {
+    case UNIT_DAY:
+        return of_month;
     case UNIT_MONTH:
         return month;
     case UNIT_QUARTER:
         return (month + 2) / 3;
     case UNIT_DOY:
         return day - evs__days_from_civil(year, 1, 1) + 1;
-    case UNIT_DOW:
-        return weekday(day) + 1;
-    case UNIT_EPOCH:
-        return floor_div(ms, 1000);
     default:
         return year;
     }
