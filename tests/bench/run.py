@@ -235,6 +235,10 @@ def report(variant, options):
 
 # ---- benchmarks --------------------------------------------------------------------------------
 
+def sized(options, full, smoke):
+    return smoke if options.smoke else full // 5 if options.quick else full
+
+
 def preload(name):
     for folder in ("/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64",
                    "/usr/lib"):
@@ -258,7 +262,7 @@ def topic_loaded(services, format, events):
 
 
 def bench_kafka(id, goal, format, options, services):
-    events = 200_000 if options.smoke else 10_000_000
+    events = sized(options, 10_000_000, 200_000)
     for allocator, library in (("glibc", None), ("jemalloc", "libjemalloc.so.2")):
         path = library and preload(library)
         if not options.wants(f"{id}/{allocator}"):
@@ -288,7 +292,7 @@ def bench_e2(options, services):
 
 
 def bench_e5(options, services):
-    rows = 200_000 if options.smoke else 10_000_000
+    rows = sized(options, 10_000_000, 200_000)
     arguments = ["--rows", str(rows), "--keys", "100000"]
     yield Variant("E5", 0.4, "Mrows/s", f"the same rows pushed as columns; {rows // 1000} k rows",
                   ours=lambda: Server([program("ours-w1"), *arguments, "--feed", "appender"]),
@@ -298,8 +302,7 @@ def bench_e5(options, services):
 def bench_w1(options, services):
     for name, keys, goal, rows in (("1K", 1000, 1.5, 10_000_000), ("100K", 100000, 2.5, 10_000_000),
                                    ("1M", 1000000, 2.5, 20_000_000)):
-        if options.smoke:
-            rows //= 50
+        rows = sized(options, rows, rows // 50)
         for dist, suffix in (("uniform", ""), ("zipf", "-zipf")):
             if not options.wants(f"W1/{name}{suffix}"):
                 continue
@@ -324,7 +327,7 @@ def duckdb_peer(file, rows):
 
 
 def decode_variant(id, goal, what, format, peer, repeat, options):
-    scale = 0.1 if options.smoke else 1
+    scale = sized(options, 100, 10) / 100
     ours_repeat = str(int(80 * scale))
     return Variant(id, goal, "Mrows/s", what,
                    ours=lambda: Server([program("ours-d"), "--format", format, "--repeat",
@@ -348,7 +351,7 @@ def bench_d2(options, services):
 
 def bench_s2(options, services):
     port = services.address("redis").rsplit(":", 1)[1]
-    rows = 20_000 if options.smoke else 400_000
+    rows = sized(options, 400_000, 20_000)
     arguments = ["--port", port, "--rows", str(rows), "--pages", "20000"]
     yield Variant("S2", 0.85, "krows/s", f"raw hiredis pipeline; {rows // 1000} k rows",
                   ours=lambda: Server([program("ours-s"), "--sink", "redis", *arguments]),
@@ -357,7 +360,7 @@ def bench_s2(options, services):
 
 
 def bench_s3(options, services):
-    rows = 20_000 if options.smoke else 500_000
+    rows = sized(options, 500_000, 20_000)
     arguments = ["--rows", str(rows), "--pages", "50000", "--transaction", "10000"]
     yield Variant("S3", 0.85, "krows/s",
                   f"raw prepared loop, 10 k rows a transaction; {rows // 1000} k rows",
@@ -368,7 +371,7 @@ def bench_s3(options, services):
 
 
 def bench_s4(options, services):
-    rows = 50_000 if options.smoke else 2_000_000
+    rows = sized(options, 2_000_000, 50_000)
     ours = os.path.join(DATA, "s4-ours.jsonl")
     yield Variant("S4", 0.5, "krows/s", f"plain fwrite of the same bytes; {rows // 1000} k rows",
                   ours=lambda: Server([program("ours-s"), "--sink", "file", "--file", ours,
@@ -414,16 +417,15 @@ def progress(text):
 
 def parse_options():
     parser = argparse.ArgumentParser(prog="scripts/bench", add_help=False)
-    for name in ("--smoke", "--peers", "--list"):
+    for name in ("--smoke", "--quick", "--peers", "--list"):
         parser.add_argument(name, action="store_true")
-    parser.add_argument("--runs", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=0)
     parser.add_argument("ids", nargs="*")
     options = parser.parse_args()
     for id in options.ids:
         if id.split("/")[0] not in BENCHES:
             parser.error(f"no benchmark \"{id}\" (there are: {' '.join(BENCHES)})")
-    if options.smoke:
-        options.runs = 1
+    options.runs = 1 if options.smoke else options.runs or (3 if options.quick else 5)
     options.wants = lambda id: not options.ids or id in options.ids or \
         id.split("/")[0] in options.ids
     return options
