@@ -3,11 +3,18 @@
  * connectors. A decoder is compiled from the schema and the columns that are wanted: other fields
  * are skipped, not built.
  *
- * Options of decoder and encoder:
- *   format   json | avro | delimited            default: the schema's own
- *   framing  confluent (magic 0, schema id, big endian) | none        default: confluent for avro,
- * none otherwise columns  wanted top-level columns, comma-separated; default all (decoder) subject,
- * name, delimiter: see docs/reference/configuration.md
+ * Options of decoder and encoder; what is not one of theirs is passed over, so that connectors can
+ * hand in all of their own (docs/reference/configuration.md has them all):
+ *
+ *   format    json | avro | delimited; default: the schema's own
+ *
+ *   framing   confluent (magic 0, schema id, big endian) | none; default: confluent for avro, none
+ *             otherwise
+ *
+ *   columns   with a schema, names of the top-level columns that are wanted, comma-separated (all
+ *             by default); without one, column definitions as in evs_schema_columns()
+ *
+ *   schema, schema.file, subject   where the schema is when the call gives none
  */
 #ifndef EVSTREAM_CODEC_H
 #define EVSTREAM_CODEC_H
@@ -52,8 +59,8 @@ EVS_BEGIN_DECLS
 /**
  * Compile a decoder.
  *
- * @param schema what the events conform to; *new reference* kept. NULL with framing=confluent: the
- * writer's schema is looked up by id
+ * @param schema what the events conform to; *new reference* kept. NULL: as the options say; with
+ * framing=confluent and none there, the first event's writer's schema, looked up by id
  * @returns EVS_OK with a *new reference*; EVS_ERR_INVALID; EVS_ERR_CONFIG; EVS_ERR_SCHEMA;
  * EVS_ERR_NOT_FOUND (a wanted column; the message lists those that exist); EVS_ERR_NOMEM
  * @threads any
@@ -66,17 +73,23 @@ EVS_API evs_status evs_decoder_new(evs_context *context,
                                    evs_error **reterr);
 /** Release; NULL is allowed. @returns NULL @threads one at a time @since 0.1 */
 EVS_API evs_decoder *evs_decoder_unref(evs_decoder *decoder);
-/** STRUCT type of the rows it makes, *borrowed until* the decoder is released. @threads any @since
- * 0.1 */
+/** STRUCT type of the rows it makes, *borrowed until* the decoder is released; NULL while no schema
+ * is known. @threads any @since 0.1 */
 EVS_API const evs_type *evs_decoder_type(const evs_decoder *decoder);
 /**
  * Decode `count` events into a batch, in order; those that cannot be decoded are told to `failed`
- * and leave no row. Strings of the batch are views into the inputs where the bytes allow it: the
- * batch is *borrowed until* the inputs go away, evs_batch_keep() makes it independent.
+ * and leave no row; a null value is one of them. Strings of the batch are views into the inputs, or
+ * into memory of the decoder where the bytes do not allow it: the batch is *borrowed until* the
+ * inputs go away or the decoder is released, evs_batch_keep() makes it independent.
+ *
+ * With framing=confluent the schema of each event's id decodes it: columns are matched by name and
+ * type, those that the writer's schema lacks are NULL where they may be.
  *
  * @param ret_batch receives a *new reference*; the decoder reuses its memory once the host has
  * released the batch
  * @returns EVS_OK (also when some failed); EVS_ERR_INVALID (count above EVS_BATCH_ROWS_MAX);
+ * EVS_ERR_NOT_FOUND (no schema was given, and none of the events has a known one); EVS_AGAIN,
+ * EVS_ERR_UNAVAILABLE (the registry cannot tell now: call again with the same events);
  * EVS_ERR_NOMEM
  * @threads one at a time
  * @callback `failed`, in this call

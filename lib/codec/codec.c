@@ -72,11 +72,11 @@ static const evs__format *format_named(const char *name)
     return NULL;
 }
 
-static evs_status setup_check(evs__codec_setup *s,
-                              evs_context *ctx,
-                              const char *what,
-                              const evs_schema *schema,
-                              evs_error **reterr)
+evs_status evs__codec_setup_resolve(evs__codec_setup *s,
+                                    evs_context *ctx,
+                                    const char *what,
+                                    const evs_schema *schema,
+                                    evs_error **reterr)
 {
     const char *format = evs_config_string(s->config, "format");
     const char *framing = evs_config_string(s->config, "framing");
@@ -138,28 +138,24 @@ static evs_status config_new(evs_context *ctx,
     return status;
 }
 
+static const char *topic_of(const evs_options *options)
+{
+    for (size_t i = 0; options && i < options->count; i++) {
+        if (options->pairs[2 * i] && strcmp(options->pairs[2 * i], "topic") == 0)
+            return options->pairs[2 * i + 1];
+    }
+    return NULL;
+}
+
 evs_status evs__codec_setup_init(evs__codec_setup *s,
                                  evs_context *ctx,
                                  const char *what,
-                                 const evs_schema *schema,
                                  const evs_options *options,
                                  evs_error **reterr)
 {
-    evs_status status;
-
     memset(s, 0, sizeof(*s));
-    status = config_new(ctx, what, options, &s->config, reterr);
-    if (!status)
-        status = setup_check(s, ctx, what, schema, reterr);
-    if (!status && options) {
-        for (size_t i = 0; i < options->count; i++) {
-            if (strcmp(options->pairs[2 * i], "topic") == 0)
-                s->topic = options->pairs[2 * i + 1];
-        }
-    }
-    if (status)
-        evs__codec_setup_free(s);
-    return status;
+    s->topic = topic_of(options);
+    return config_new(ctx, what, options, &s->config, reterr);
 }
 
 void evs__codec_setup_free(evs__codec_setup *s)
@@ -168,23 +164,50 @@ void evs__codec_setup_free(evs__codec_setup *s)
     memset(s, 0, sizeof(*s));
 }
 
-evs_status evs__codec_schema_of(evs_context *ctx,
-                                const evs_config *config,
-                                evs_schema **ret,
-                                evs_error **reterr)
+/* the registry's latest of a subject; by default of the topic's, which need not be there */
+static evs_status schema_of_subject(
+    evs_context *ctx, const char *subject, const char *topic, evs_schema **ret, evs_error **reterr)
 {
-    const char *format = evs_config_string(config, "format");
+    evs_error *err = NULL;
+    evs__buffer name;
+    evs_status status;
+
+    if (subject)
+        return evs_registry_latest(ctx, subject, NULL, ret, reterr);
+    if (!topic)
+        return EVS_OK;
+    evs__buffer_init(&name, ctx, 4096);
+    evs__buffer_printf(&name, "%s-value", topic);
+    if (evs__buffer_cstr(&name))
+        status = evs_registry_latest(ctx, name.data, NULL, ret, &err);
+    else
+        status = evs__fail(ctx, &err, name.status, "the name of the topic is too long");
+    evs__buffer_free(&name);
+    if (status != EVS_ERR_NOT_FOUND)
+        return status ? evs__error_move(reterr, err) : EVS_OK;
+    evs_error_unref(err);
+    return EVS_OK;
+}
+
+static evs_format format_of(const char *name)
+{
+    return !name                            ? EVS_FORMAT_JSON
+           : strcmp(name, "avro") == 0      ? EVS_FORMAT_AVRO
+           : strcmp(name, "delimited") == 0 ? EVS_FORMAT_DELIMITED
+                                            : EVS_FORMAT_JSON;
+}
+
+evs_status evs__codec_schema_given(evs_context *ctx,
+                                   const evs_config *config,
+                                   evs_schema **ret,
+                                   evs_error **reterr)
+{
     const char *text = evs_config_string(config, "schema");
     const char *file = evs_config_string(config, "schema.file");
     const char *columns = evs_config_string(config, "columns");
-    const char *subject = evs_config_string(config, "subject");
-    evs_format id = EVS_FORMAT_JSON;
+    evs_format id = format_of(evs_config_string(config, "format"));
 
     *ret = NULL;
-    if (format)
-        id = strcmp(format, "avro") == 0        ? EVS_FORMAT_AVRO
-             : strcmp(format, "delimited") == 0 ? EVS_FORMAT_DELIMITED
-                                                : EVS_FORMAT_JSON;
     if (text && file)
         return evs__fail(ctx, reterr, EVS_ERR_CONFIG,
                          "options \"schema\" and \"schema.file\" exclude each other");
@@ -197,14 +220,20 @@ evs_status evs__codec_schema_of(evs_context *ctx,
         bool avsc = len > 5 && strcmp(file + len - 5, ".avsc") == 0;
         return evs_schema_load(ctx, avsc ? EVS_FORMAT_AVRO : id, file, ret, reterr);
     }
-    if (subject && id == EVS_FORMAT_AVRO) {
-        evs_status status = evs_registry_latest(ctx, subject, NULL, ret, reterr);
-        if (status != EVS_ERR_NOT_FOUND || !columns)
-            return status;
-        if (reterr)
-            *reterr = evs_error_unref(*reterr);
-    }
     return columns ? evs_schema_columns(ctx, columns, ret, reterr) : EVS_OK;
+}
+
+evs_status evs__codec_schema_of(evs_context *ctx,
+                                const evs_config *config,
+                                const char *topic,
+                                evs_schema **ret,
+                                evs_error **reterr)
+{
+    evs_status status = evs__codec_schema_given(ctx, config, ret, reterr);
+
+    if (status || *ret || format_of(evs_config_string(config, "format")) != EVS_FORMAT_AVRO)
+        return status;
+    return schema_of_subject(ctx, evs_config_string(config, "subject"), topic, ret, reterr);
 }
 
 evs_status evs__codec_schema(evs_context *ctx,
@@ -216,7 +245,7 @@ evs_status evs__codec_schema(evs_context *ctx,
     evs_status status = config_new(ctx, "schema", options, &config, reterr);
 
     if (!status)
-        status = evs__codec_schema_of(ctx, config, ret, reterr);
+        status = evs__codec_schema_of(ctx, config, NULL, ret, reterr);
     evs__config_unref(config);
     return status;
 }

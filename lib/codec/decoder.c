@@ -133,17 +133,23 @@ static evs_status choose_wanted(evs_decoder *d,
     return wanted_of_names(d->ctx, d->schema->type, setup->columns, &d->type, reterr);
 }
 
+/* the schema, given or as the options say, and what follows from it */
 static evs_status
-choose_schema(evs_decoder *d, evs_schema *schema, const evs__codec_setup *setup, evs_error **reterr)
+choose_schema(evs_decoder *d, evs_schema *schema, evs__codec_setup *setup, evs_error **reterr)
 {
     evs_status status = EVS_OK;
 
     if (schema)
         d->schema = evs_schema_ref(schema);
     else
-        status = evs__codec_schema_of(d->ctx, setup->config, &d->schema, reterr);
+        status = evs__codec_schema_of(d->ctx, setup->config, setup->topic, &d->schema, reterr);
+    if (!status)
+        status = evs__codec_setup_resolve(setup, d->ctx, "decoder", d->schema, reterr);
     if (status)
         return status;
+    d->format = setup->format;
+    d->options = setup->options;
+    d->confluent = setup->confluent;
     if (!d->schema && !setup->confluent)
         return evs__fail(d->ctx, reterr, EVS_ERR_CONFIG,
                          "decoder: format \"%s\" without framing needs a schema or columns",
@@ -160,7 +166,7 @@ evs_status evs__decoder_new(evs_context *ctx,
 {
     evs__codec_setup setup = {0};
     evs_decoder *d = NULL;
-    evs_status status = evs__codec_setup_init(&setup, ctx, "decoder", schema, options, reterr);
+    evs_status status = evs__codec_setup_init(&setup, ctx, "decoder", options, reterr);
 
     if (status)
         return status;
@@ -169,9 +175,6 @@ evs_status evs__decoder_new(evs_context *ctx,
         goto out;
     }
     d->ctx = evs_context_ref(ctx);
-    d->format = setup.format;
-    d->options = setup.options;
-    d->confluent = setup.confluent;
     if ((status = choose_schema(d, schema, &setup, reterr)) ||
         (status = choose_wanted(d, wanted, &setup, reterr)))
         goto out;

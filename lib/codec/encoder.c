@@ -26,15 +26,18 @@ struct evs_encoder {
 static evs_status choose_schema(evs_encoder *e,
                                 const evs_type *type,
                                 evs_schema *schema,
-                                const evs__codec_setup *setup,
+                                evs__codec_setup *setup,
                                 evs_error **reterr)
 {
-    const char *name = setup->name ? setup->name : setup->topic ? setup->topic : "row";
+    const char *name = NULL;
     evs_schema *given = evs_schema_ref(schema);
     evs_status status = EVS_OK;
 
     if (!given)
-        status = evs__codec_schema_of(e->ctx, setup->config, &given, reterr);
+        status = evs__codec_schema_given(e->ctx, setup->config, &given, reterr);
+    if (!status)
+        status = evs__codec_setup_resolve(setup, e->ctx, "encoder", given, reterr);
+    name = setup->name ? setup->name : setup->topic ? setup->topic : "row";
     /* a format without a wire form of its own takes any schema's rows; Avro needs its own */
     if (!status && given && (setup->format->id != EVS_FORMAT_AVRO || given->avro)) {
         e->schema = given;
@@ -95,7 +98,7 @@ evs_status evs_encoder_new(evs_context *context,
     if (!context || !ret_encoder || evs_type_get_id(type) != EVS_TYPE_STRUCT)
         return evs__fail(context, reterr, EVS_ERR_INVALID,
                          "context or ret_encoder is NULL, or the type is not a STRUCT");
-    if ((status = evs__codec_setup_init(&setup, context, "encoder", schema, options, reterr)))
+    if ((status = evs__codec_setup_init(&setup, context, "encoder", options, reterr)))
         return status;
     if (!(e = evs__calloc(context, 1, sizeof(*e)))) {
         status = evs__nomem(reterr);

@@ -22,19 +22,33 @@ typedef struct evs__codec_setup {
     const char *name;
 } evs__codec_setup;
 
-/* `what`: "decoder", "encoder"; schema may be NULL. Keys that are no codec options are passed over:
- * connectors hand in theirs too. */
+/*
+ * `what`: "decoder", "encoder". Keys that are no codec options are passed over: connectors hand in
+ * theirs too. Format and framing depend on the schema, which may be among the options itself:
+ * evs__codec_setup_resolve() sets them when it is known (NULL: none is).
+ */
 evs_status evs__codec_setup_init(evs__codec_setup *s,
                                  evs_context *ctx,
                                  const char *what,
-                                 const evs_schema *schema,
                                  const evs_options *options,
                                  evs_error **reterr);
+evs_status evs__codec_setup_resolve(evs__codec_setup *s,
+                                    evs_context *ctx,
+                                    const char *what,
+                                    const evs_schema *schema,
+                                    evs_error **reterr);
 void evs__codec_setup_free(evs__codec_setup *s);
 
-/* the schema that a checked config describes, NULL when none */
+/* the schema that the options hold (`schema`, `schema.file`, `columns`), NULL when none */
+evs_status evs__codec_schema_given(evs_context *ctx,
+                                   const evs_config *config,
+                                   evs_schema **ret,
+                                   evs_error **reterr);
+/* the same, else the registry's latest of `subject`, else of "TOPIC-value" (`topic` may be NULL),
+ * which need not be there */
 evs_status evs__codec_schema_of(evs_context *ctx,
                                 const evs_config *config,
+                                const char *topic,
                                 evs_schema **ret,
                                 evs_error **reterr);
 

@@ -702,6 +702,51 @@ static void test_decoder_without_schema_takes_the_first_writers(void **state)
     evs_schema_unref(writer);
 }
 
+static void test_decoder_schema_of_options(void **state)
+{
+    evs_schema *s = parse(RECORD(FIELD("a", "\"int\"")));
+    evs_decoder *d = NULL;
+    evs_error *err = NULL;
+    evs_input in = {.value = "{}", .value_len = 2};
+    failures f = {0};
+    evs_batch *batch = NULL;
+
+    (void)state;
+    assert_int_equal(
+        evs_decoder_new(ctx, NULL, EVS_OPTIONS("schema", evs_schema_text(s)), &d, NULL), EVS_OK);
+    assert_string_equal(evs_type_print(evs_decoder_type(d)), "STRUCT<a INT NOT NULL> NOT NULL");
+    /* the schema's format, and the framing that goes with it */
+    assert_int_equal(evs_decoder_decode(d, &in, 1, keep_failure, &f, &batch, NULL), EVS_OK);
+    assert_non_null(strstr(f.message[0], "too few for magic byte"));
+    evs_batch_unref(batch);
+    evs_decoder_unref(d);
+    assert_int_equal(evs_decoder_new(ctx, NULL,
+                                     EVS_OPTIONS("format", "avro", "columns", "a INT, b VARCHAR"),
+                                     &d, NULL),
+                     EVS_OK);
+    assert_string_equal(evs_type_print(evs_decoder_type(d)), "STRUCT<a INT, b VARCHAR> NOT NULL");
+    evs_decoder_unref(d);
+    /* by subject: one that is named has to be there, the topic's own need not */
+    assert_int_equal(
+        evs_decoder_new(ctx, NULL, EVS_OPTIONS("format", "avro", "topic", "t"), &d, NULL), EVS_OK);
+    assert_null(evs_decoder_type(d));
+    evs_decoder_unref(d);
+    assert_int_equal(
+        evs_decoder_new(ctx, NULL, EVS_OPTIONS("format", "avro", "subject", "t-value"), &d, &err),
+        EVS_ERR_NOT_FOUND);
+    err = evs_error_unref(err);
+    assert_int_equal(evs_registry_register(ctx, "t-value", s, NULL, NULL), EVS_OK);
+    assert_int_equal(
+        evs_decoder_new(ctx, NULL, EVS_OPTIONS("format", "avro", "topic", "t"), &d, NULL), EVS_OK);
+    assert_non_null(evs_decoder_type(d));
+    evs_decoder_unref(d);
+    assert_int_equal(
+        evs_decoder_new(ctx, NULL, EVS_OPTIONS("schema", "a INT", "schema.file", "x"), &d, &err),
+        EVS_ERR_CONFIG);
+    evs_error_unref(err);
+    evs_schema_unref(s);
+}
+
 static void test_decode_more_ids_than_are_kept(void **state)
 {
     evs_decoder *d = NULL;
@@ -1016,6 +1061,7 @@ int main(void)
         T(test_decode_writers_schema_of_the_id_decodes),
         T(test_decode_null_where_the_column_is_not_null_fails),
         T(test_decoder_without_schema_takes_the_first_writers),
+        T(test_decoder_schema_of_options),
         T(test_decode_more_ids_than_are_kept),
         T(test_decode_batch_kept_by_the_host_is_not_reused),
         T(test_decode_arguments_are_checked),
