@@ -194,17 +194,25 @@ static bool commit_is_due(const evs__runtime *rt, int64_t now_ms)
     return atomic_load(&rt->dirty) && now_ms >= rt->next_commit_ms;
 }
 
-static void run_commit(evs__runtime *rt)
+static bool is_running(const evs__runtime *rt)
+{
+    return rt->phase == EVS__PHASE_RUNNING || rt->phase == EVS__PHASE_ENDING;
+}
+
+static void run_commit(evs__runtime *rt, int64_t now_ms)
 {
     evs_error *e = NULL;
-    evs_status status;
+    evs_status status = EVS_OK;
 
     evs__stand_still(rt, false);
-    leave(rt);
-    status = evs__commit_step(rt, 0, &e);
-    come_back(rt, status < 0 ? e : NULL);
-    if (status == EVS_OK)
-        rt->commit_wanted = false;
+    /* another worker may have done it while this one waited */
+    if (is_running(rt) && commit_is_due(rt, now_ms)) {
+        leave(rt);
+        status = evs__commit_step(rt, 0, &e);
+        come_back(rt, status < 0 ? e : NULL);
+        if (status == EVS_OK)
+            rt->commit_wanted = false;
+    }
     evs__go_on(rt);
 }
 
@@ -395,7 +403,7 @@ static bool work_once(evs__worker *w, int64_t now_ms)
 
     if (commit_is_due(rt, now_ms)) {
         evs__commit_phase before = rt->commit.phase;
-        run_commit(rt);
+        run_commit(rt, now_ms);
         return rt->commit.phase != before || rt->commit.phase == EVS__COMMIT_IDLE;
     }
     if (run_pump(rt, now_ms))
@@ -421,7 +429,7 @@ evs__did evs__work(evs__worker *w, int64_t *ret_next_ms)
 
     *ret_next_ms = INT64_MAX;
     pthread_mutex_lock(&rt->lock);
-    if (rt->phase != EVS__PHASE_RUNNING && rt->phase != EVS__PHASE_ENDING) {
+    if (!is_running(rt)) {
         did = EVS__DID_END;
     } else if (!rt->still) {
         if (work_once(w, now_ms))
