@@ -2,9 +2,10 @@
  * io/console.c: results on the terminal.
  *
  * On a terminal, rows with a key form a live table: each result has one line, updated in place,
- * newest `rows.max` lines kept, redrawn at most every `refresh.ms`. Elsewhere (a pipe, a file), and
- * for rows without a key, each row is one line under a header; column widths grow as values need
- * and never shrink.
+ * newest `rows.max` lines kept, ordered by the keys as they are shown, redrawn at most every
+ * `refresh.ms`; a DOUBLE has three decimals there, since people look at it. Elsewhere (a pipe, a
+ * file), and for rows without a key, each row is one line under a header, with values in full.
+ * Column widths grow as values need and never shrink.
  *
  *   page   window_start          views     <- header
  *   /a     2026-11-23T17:05:00Z     12     numbers to the right, text to the left
@@ -37,6 +38,7 @@ typedef struct console_sink {
     bool live, may_wait;
     int columns, keys, width_max;
     int *fields;
+    int *order; /* the keys, those that are shown first, as they are shown */
     int *widths;
     bool *right;
     line *lines;
@@ -165,6 +167,8 @@ static bool put_header(console_sink *s)
 {
     const evs_type *type = evs_schema_type(s->schema);
     s->line_room = s->line_width;
+    if (s->live && !put(s, "\033[1m", 4))
+        return false;
     if (s->title && (!put_part(s, s->title, strlen(s->title)) || !put(s, "\n", 1)))
         return false;
     s->line_room = s->line_width;
@@ -172,7 +176,7 @@ static bool put_header(console_sink *s)
         if (!put_cell(s, i, evs_type_field_name(type, (size_t)s->fields[i])))
             return false;
     }
-    return put(s, "\n", 1);
+    return put(s, s->live ? "\033[m\n" : "\n", s->live ? 4 : 1);
 }
 
 /* ---- rows ---- */
@@ -210,12 +214,29 @@ static bool text_of_bytes(const evs_row *row, int field, char *text, size_t size
     return true;
 }
 
+/* three decimals, if they say enough of the value; by integers: the locale has no part in it */
+static bool text_of_double(const evs_row *row, int field, char *text, size_t size)
+{
+    const evs_type *type = evs_type_child(evs_batch_type(row->batch), (size_t)field);
+    double v = 0, high;
+    int64_t n;
+    if (evs_type_get_id(type) != EVS_TYPE_DOUBLE || evs_row_double(row, field, &v) != EVS_OK)
+        return false;
+    high = v < 0 ? -v : v;
+    if (!(high >= 0.1 && high < 1e12))
+        return false;
+    n = (int64_t)(high * 1000 + 0.5);
+    snprintf(text, size, "%s%lld.%03d", v < 0 ? "-" : "", (long long)(n / 1000), (int)(n % 1000));
+    return true;
+}
+
 /* one value, cut at `width` and made harmless, into out (CELL_MAX * 4 + 4 bytes) */
-static size_t render_cell(const evs_row *row, int field, int width, char *out)
+static size_t render_cell(const evs_row *row, int field, bool brief, int width, char *out)
 {
     char text[CELL_MAX * 4 + 1];
     size_t len = 0, at = 0;
     if (!text_of_bytes(row, field, text, sizeof(text)) &&
+        !(brief && text_of_double(row, field, text, sizeof(text))) &&
         evs_row_text(row, field, text, sizeof(text), &len) != EVS_OK)
         text[0] = '\0';
     for (const char *p = text; *p; p++) {
@@ -245,12 +266,12 @@ static char *render_row(console_sink *s, const evs_row *row, size_t *ret_key_len
     if (!cells)
         return NULL;
     for (int i = 0; i < s->keys; i++)
-        at += render_cell(row, i, CELL_MAX * 4, cells + at);
+        at += render_cell(row, i, false, CELL_MAX * 4, cells + at);
     *ret_key_len = at;
     for (int i = 0; i < s->columns; i++) {
         int width;
         char *start = cells + at;
-        at += render_cell(row, s->fields[i], s->width_max, start);
+        at += render_cell(row, s->fields[i], s->live, s->width_max, start);
         width = text_width(start);
         if (width > s->widths[i])
             s->widths[i] = width;
@@ -285,6 +306,46 @@ static void forget_oldest(console_sink *s)
     remove_line(s, oldest);
 }
 
+static bool is_number(evs_type_id id)
+{
+    return id == EVS_TYPE_INT || id == EVS_TYPE_BIGINT || id == EVS_TYPE_DOUBLE ||
+           id == EVS_TYPE_DECIMAL;
+}
+
+static const char *cell_at(const char *cells, int index)
+{
+    while (index--)
+        cells += strlen(cells) + 1;
+    return cells;
+}
+
+/* texts; numbers of the same sign by their size, as far as digits before the point tell */
+static int compare_cells(const char *a, const char *b, bool number)
+{
+    size_t len_a = strcspn(a, "."), len_b = strcspn(b, ".");
+    if (number && len_a != len_b && *a != '-' && *b != '-')
+        return len_a < len_b ? -1 : 1;
+    return strcmp(a, b);
+}
+
+/* where a line with these keys belongs */
+static size_t place_of(const console_sink *s, const char *cells)
+{
+    const evs_type *type = evs_schema_type(s->schema);
+    size_t at = s->count;
+    int order = 1;
+    while (at && order > 0) {
+        order = 0;
+        for (int i = 0; !order && i < s->keys; i++) {
+            int key = s->order[i];
+            order = compare_cells(cell_at(s->lines[at - 1].cells, key), cell_at(cells, key),
+                                  is_number(evs_type_get_id(evs_type_child(type, (size_t)key))));
+        }
+        at -= order > 0;
+    }
+    return at;
+}
+
 static void keep_line(console_sink *s, char *cells, size_t key_len, bool gone)
 {
     line *l = find_line(s, cells, key_len);
@@ -300,7 +361,9 @@ static void keep_line(console_sink *s, char *cells, size_t key_len, bool gone)
     } else {
         if (s->count == s->rows_max)
             forget_oldest(s);
-        l = &s->lines[s->count++];
+        l = s->lines + place_of(s, cells);
+        memmove(l + 1, l, (size_t)(s->lines + s->count - l) * sizeof(*l));
+        s->count++;
     }
     *l = (line){cells, key_len, ++s->clock};
 }
@@ -367,6 +430,7 @@ static void sink_close(void *sink)
         evs_free(s->ctx, s->lines[i].cells);
     evs_free(s->ctx, s->lines);
     evs_free(s->ctx, s->fields);
+    evs_free(s->ctx, s->order);
     evs_free(s->ctx, s->widths);
     evs_free(s->ctx, s->right);
     evs_free(s->ctx, s->out);
@@ -375,10 +439,30 @@ static void sink_close(void *sink)
     evs_free(s->ctx, s);
 }
 
-static bool is_number(evs_type_id id)
+static bool is_shown(const console_sink *s, int field)
 {
-    return id == EVS_TYPE_INT || id == EVS_TYPE_BIGINT || id == EVS_TYPE_DOUBLE ||
-           id == EVS_TYPE_DECIMAL;
+    for (int i = 0; i < s->columns; i++) {
+        if (s->fields[i] == field)
+            return true;
+    }
+    return false;
+}
+
+static evs_status order_keys(console_sink *s, evs_error **reterr)
+{
+    int n = 0;
+    s->order = evs_alloc_array(s->ctx, (size_t)s->keys + 1, sizeof(*s->order));
+    if (!s->order)
+        return nomem(s, reterr);
+    for (int i = 0; i < s->columns && n < s->keys; i++) {
+        if (s->fields[i] < s->keys)
+            s->order[n++] = s->fields[i];
+    }
+    for (int i = 0; i < s->keys && n < s->keys; i++) {
+        if (!is_shown(s, i))
+            s->order[n++] = i;
+    }
+    return EVS_OK;
 }
 
 static evs_status choose_columns(console_sink *s, const char *list, evs_error **reterr)
@@ -413,7 +497,7 @@ static evs_status choose_columns(console_sink *s, const char *list, evs_error **
     if (!s->columns || s->columns > COLUMNS_MAX)
         return evs_error_set(s->ctx, reterr, EVS_ERR_CONFIG,
                              "option \"columns\": 1 to %d columns fit", COLUMNS_MAX);
-    return EVS_OK;
+    return order_keys(s, reterr);
 }
 
 static evs_status sink_open(evs_context *context,

@@ -257,6 +257,7 @@ static evs_status source_open(evs_context *context,
     s->bounded = evs_config_bool(config, "bounded");
     s->latest = strcmp(evs_config_string(config, "start"), "latest") == 0;
     s->connect_timeout_ms = evs_config_int(config, "connect.timeout.ms");
+    s->servers = evs__kafka_extra(config, "bootstrap.servers");
     s->opened_ms = evs__kafka_clock_ms();
     pthread_mutex_init(&s->lock, NULL);
     pthread_condattr_init(&attr);
@@ -341,8 +342,9 @@ static evs_status describe_topic(kafka_source *s, size_t t, evs_error **reterr)
     if (!s->connected && s->connect_timeout_ms != EVS_FOREVER &&
         now - s->opened_ms > s->connect_timeout_ms)
         return evs_error_set(s->ctx, reterr, EVS_ERR_UNAVAILABLE,
-                             "no broker could be reached within connect.timeout.ms (%lld ms)",
-                             (long long)s->connect_timeout_ms);
+                             "no broker of \"%s\" could be reached within connect.timeout.ms "
+                             "(%lld ms)",
+                             s->servers, (long long)s->connect_timeout_ms);
     return EVS_AGAIN;
 }
 

@@ -52,7 +52,8 @@ typedef struct kafka_source {
     size_t joined;  /* embedded: topics that the group's member was noted for */
     bool described, started, bounded, latest, embedded, closing, connected;
     int64_t opened_ms, connect_timeout_ms;
-    evs_error *error; /* from a callback, told by the next read */
+    const char *servers; /* for errors; the configuration's */
+    evs_error *error;    /* from a callback, told by the next read */
     int32_t commits_pending;
     int64_t rx_seen;      /* bytes received by all brokers at the last statistics */
     pthread_mutex_t lock; /* of the blocks and `woken` */
