@@ -36,6 +36,7 @@ struct demo {
     evs_producer *views_out, *purchases_out;
     evs_pipeline *pipelines[2];
     long sent, refused;
+    char why[120]; /* the first one was refused */
     unsigned random;
 };
 
@@ -109,7 +110,8 @@ static evs_status produce(struct demo *d, evs_error **reterr)
     for (int i = 0; status >= 0 && i < 60; i++) {
         status = i % 6 ? send_view(d, reterr) : send_purchase(d, reterr);
         if (status == EVS_ERR_SCHEMA) { /* the broken one: it never left the program */
-            d->refused++;
+            if (!d->refused++)
+                snprintf(d->why, sizeof(d->why), "%s", evs_error_message(*reterr));
             *reterr = evs_error_unref(*reterr);
             status = EVS_OK;
         } else if (status == EVS_OK) {
@@ -183,7 +185,7 @@ static evs_status build_purchases(struct demo *d, evs_error **reterr)
     if (status)
         return status;
     d->pipelines[1] = p;
-    five_seconds(&w, EVS_EMIT_FINAL);
+    five_seconds(&w, EVS_EMIT_CHANGES);
     evs_pipeline_set(p, "kafka.bootstrap.servers", d->brokers);
     evs_pipeline_set(p, "commit.interval.ms", "500");
     purchases = evs_source_with_schema(p, "kafka", d->purchase,
@@ -194,6 +196,7 @@ static evs_status build_purchases(struct demo *d, evs_error **reterr)
                         "item.sku AS sku, item.quantity * item.price AS amount");
     evs_sink(evs_window_by(items, "sku", &w, "sum(amount) AS revenue, count(*) AS sold"), "sqlite",
              EVS_OPTIONS("path", d->database, "table", "revenue", "time.format", "iso"));
+    w.emit = EVS_EMIT_FINAL;
     evs_sink(evs_window_by(purchases, "customer", &w, "avg(total) AS average"), "kafka",
              EVS_OPTIONS("topic", "evs_demo_averages", "topic.create", "true", "format", "json"));
     return EVS_OK;
@@ -221,9 +224,9 @@ static void summary(struct demo *d)
     (void)evs_pipeline_metric(d->pipelines[0], "dead_letters_total", &dead);
     printf("\n%ld events sent, %ld refused by their schema, %.0f dead letters\n", d->sent,
            d->refused, dead);
-    printf(
-        "sqlite3 %s 'SELECT page, sum(views) AS views FROM views GROUP BY page ORDER BY 2 DESC'\n",
-        d->database);
+    if (d->refused)
+        printf("refused: %s\n", d->why);
+    printf("sqlite3 %s 'SELECT page, sum(views) FROM views GROUP BY page'\n", d->database);
 }
 
 int main(int argc, char **argv)

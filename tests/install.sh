@@ -3,8 +3,10 @@
 #
 # Installs into a scratch folder and builds a program against what is there and nothing else: with
 # the flags that pkg-config gives, the public headers as installed, the library found by its soname.
+# Then every example, as its reader would; two of them also run, one with a connector module.
 set -euo pipefail
-build=$1
+build=$(cd "$1" && pwd)
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
 prefix=$(mktemp -d)
 trap 'rm -rf "$prefix"' EXIT
 
@@ -32,7 +34,8 @@ read -r -a flags <<<"$(pkg-config --cflags --libs evstream)"
 cc -Wall -Wextra -Werror "-DEXPECTED_VERSION=\"$version\"" -o "$prefix/program" \
     "$prefix/program.c" "${flags[@]}"
 libdir=$(dirname "$(find "$prefix" -name 'libevstream.so' | head -n 1)")
-LD_LIBRARY_PATH=$libdir "$prefix/program"
+export LD_LIBRARY_PATH=$libdir
+"$prefix/program"
 
 # Every connector module that was built is where the library looks for it, beside itself.
 while read -r module; do
@@ -41,3 +44,14 @@ while read -r module; do
         exit 1
     }
 done < <(find "$build/lib/io" -name 'libevstream-*.so')
+
+for source in examples/*.c; do
+    name=$(basename "$source" .c)
+    cc -Wall -Wextra -Werror -o "$prefix/$name" "$source" "${flags[@]}"
+done
+cd "$prefix"
+./04_window
+if [ -f "$libdir/evstream/libevstream-sqlite.so" ]; then
+    ./05_views_per_minute embedded: views.db "$libdir/evstream"
+    test -s views.db
+fi

@@ -8,16 +8,20 @@ again here, so that what is expected is computed by other code than the library'
 """
 
 import collections
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import random
 import re
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 START_MS = 1767225600000
@@ -56,6 +60,29 @@ def run(*args, cwd, status=0, timeout=90):
         raise AssertionError("ended with %d\n%s\n%s" % (done.returncode, done.stdout[-2000:],
                                                         done.stderr[-2000:]))
     return done.stdout.splitlines(), done.stderr
+
+
+def run_on_terminal(*args, cwd, rows, columns):
+    """The last picture that a live table drew on a terminal of this size."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    child = subprocess.Popen([PROGRAM, *map(str, args)], cwd=cwd, stdin=subprocess.DEVNULL,
+                             stdout=slave, stderr=subprocess.PIPE)
+    os.close(slave)
+    written = b""
+    while True:
+        try:
+            part = os.read(master, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not part:
+            break
+        written += part
+    os.close(master)
+    err = child.communicate(timeout=30)[1]
+    if child.returncode:
+        raise AssertionError("ended with %d: %s" % (child.returncode, err))
+    return written.decode().replace("\r", "").split("\033[J")[-1].splitlines()
 
 
 def equal(got, wanted):
@@ -131,6 +158,15 @@ def example_06(folder):
         clicks[start, page] = int(count)  # the last one counts
     equal(sum(clicks.values()), 120)
     equal({page for _, page in clicks}, {"/home", "/cart", "/item"})
+
+    picture = run_on_terminal(1, cwd=folder, rows=24, columns=80)
+    equal(picture[0], "\033[1mwindow_start              page   clicks\033[m")
+    lines = [line.split() for line in picture[1:]]
+    equal([line[:2] for line in lines], sorted(line[:2] for line in lines))
+    equal(sum(int(line[2]) for line in lines), 120)
+    small = run_on_terminal(1, cwd=folder, rows=5, columns=30)
+    equal(len(small), 4)  # the header and three lines, no one wider than the terminal
+    equal([len(line) <= 30 for line in small[1:]], [True] * 3)
 
 
 def example_07(folder):
