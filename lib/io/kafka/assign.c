@@ -258,6 +258,8 @@ evs_status evs__kafka_source_commit(void *source,
 
     if (!s->group)
         return EVS_OK;
+    if (!s->connected)
+        return EVS_AGAIN; /* the next commit tells more; see leave_group() */
     list = rd_kafka_topic_partition_list_new((int)count);
     for (size_t i = 0; i < count; i++) {
         kafka_partition *p = evs__kafka_partition(s, topics[i], partitions[i]);
