@@ -66,7 +66,10 @@ typedef struct evs__operator_functions {
                           const void *data,
                           size_t len,
                           evs_error **reterr); /* unchanged on failure */
-    void (*reset)(evs__operator *op);          /* as new: before a replay from the start; or NULL */
+    /* all inputs are through: what is open closes, and time goes no further than that needs, so
+     * that a later run with more input goes on behind it; or NULL */
+    evs_status (*end)(evs__operator *op, int64_t now_ms, const evs__out *out, evs_error **reterr);
+    void (*reset)(evs__operator *op); /* as new: before a replay from the start; or NULL */
     int64_t (*watermark)(
         const evs__operator *op); /* what it passes on downstream, for operators with advance */
     int64_t (*next_ms)(

@@ -24,6 +24,13 @@ void evs__partition_time_init(evs__partition_time *p)
     *p = (evs__partition_time){EVS_TIME_NONE, EVS_TIME_NONE, EVS_TIME_NONE, EVS_TIME_NONE, false};
 }
 
+void evs__partition_time_resume(evs__partition_time *p)
+{
+    p->idle = false;
+    p->quiet_since_ms = EVS_TIME_NONE;
+    p->advanced_ms = EVS_TIME_NONE;
+}
+
 /* delay of the watermark behind the highest event time */
 static int64_t partition_delay(const evs__time_options *o)
 {
@@ -191,11 +198,8 @@ evs_status evs__partition_time_observe(evs__partition_time *p,
     bool guarded = o->future_action != EVS__FUTURE_OFF && o->future_max_ms != EVS_FOREVER;
     int64_t limit = guarded ? evs__time_add(now_ms, o->future_max_ms) : INT64_MAX;
 
-    if (batch->count) {
-        p->quiet_since_ms = EVS_TIME_NONE;
-        p->advanced_ms = EVS_TIME_NONE;
-        p->idle = false;
-    }
+    if (batch->count)
+        evs__partition_time_resume(p);
     if (evs__batch_need_row_watermark(batch))
         return evs__nomem(reterr);
     if (any_refused(o, batch, limit)) {
@@ -233,9 +237,7 @@ bool evs__partition_time_tick(evs__partition_time *p,
     if (!at_end) {
         /* whatever comes after an outage or a pause must not find that time went on without it */
         changed = p->idle;
-        p->idle = false;
-        p->quiet_since_ms = EVS_TIME_NONE;
-        p->advanced_ms = EVS_TIME_NONE;
+        evs__partition_time_resume(p);
         return changed;
     }
     if (p->quiet_since_ms == EVS_TIME_NONE) {

@@ -46,6 +46,8 @@ typedef struct evs__partition_time {
 #define EVS__CLOSE_STEP_MS 100
 
 void evs__partition_time_init(evs__partition_time *p);
+/* Its clocks begin anew: after a gap, a restart, a replay. */
+void evs__partition_time_resume(evs__partition_time *p);
 /*
  * The running maximum alone: watermarks of `rows` physical rows, of which the `count` of `sel`
  * (NULL: all) count. Rows without time (`times` NULL: all), or beyond `limit`, do not move it.

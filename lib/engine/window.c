@@ -722,6 +722,21 @@ static evs_status flush(evs__operator *op, int64_t now_ms, const evs__out *out, 
     return evs__window_drain(evs__window_of(op), true, out, reterr);
 }
 
+static evs_status end(evs__operator *op, int64_t now_ms, const evs__out *out, evs_error **reterr)
+{
+    evs__window_op *w = evs__window_of(op);
+    int64_t *now = w->opt.time == EVS_TIME_PROCESSING ? &w->clock : &w->time.watermark;
+    (void)now_ms;
+
+    for (size_t i = 0; i < w->state->order.count; i++) {
+        const evs__slice *slice = w->state->order.items[i].value;
+        int64_t closed_at = evs__time_add(slice->end, w->opt.grace_ms);
+        *now = closed_at > *now ? closed_at : *now;
+    }
+    close_windows(w);
+    return evs__window_drain(w, false, out, reterr);
+}
+
 /* Whatever comes later belongs to a window with end + grace > now, and has the time end - 1. */
 static int64_t watermark(const evs__operator *op)
 {
@@ -832,6 +847,7 @@ const evs__operator_functions evs__window_functions = {
     .process = process,
     .advance = advance,
     .flush = flush,
+    .end = end,
     .snapshot = evs__window_snapshot,
     .restore = evs__window_restore,
     .reset = reset,

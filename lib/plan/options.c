@@ -48,7 +48,10 @@ const evs_option_info evs__pipeline_option_table[] = {
      "What happens with an event that cannot be processed: to the dead letters, only counted, or "
      "the pipeline stops",
      "0.1", 0, 0, EVS_OPTION_ENUM, 0},
-    {"end.close_windows", "true", NULL, "Whether open windows close when all sources have ended",
+    {"end.close_windows", "true", NULL,
+     "Whether open windows close when all sources have ended; events that a later run brings for "
+     "them "
+     "are late",
      "0.1", 0, 0, EVS_OPTION_BOOL, 0},
     {NULL, NULL, NULL, NULL, NULL, 0, 0, 0, 0},
 };

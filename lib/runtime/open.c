@@ -116,6 +116,7 @@ static evs_status make(evs_pipeline *pipeline, evs__runtime **ret, evs_error **r
     rt->commit_interval_ms = evs_config_int(plan->config, "commit.interval.ms");
     rt->commit.retry_ms = INT64_MIN;
     rt->next_tick_ms = rt->next_pump_ms = INT64_MIN;
+    rt->left_ms = INT64_MAX;
     init_locks(rt);
     evs__metrics_init(&rt->metrics, rt->ctx);
     evs__buffer_init(&rt->image, rt->ctx, (size_t)16 << 30);
@@ -363,6 +364,7 @@ evs_status evs__runtime_open(evs__runtime *rt, evs_error **reterr)
         status = open_state(rt, &e);
     if (!status) {
         rt->next_commit_ms = evs__time_add(now_ms, rt->commit_interval_ms);
+        rt->next_tick_ms = now_ms;
         pthread_mutex_lock(&rt->lock);
         rt->phase = EVS__PHASE_RUNNING;
         pthread_cond_broadcast(&rt->cond);

@@ -344,7 +344,8 @@ static bool look(evs__partition *p, int64_t *ret_end)
 }
 
 /* nobody else has the partition */
-static evs_status tick(evs__partition *p, int64_t now_ms, int64_t *ret_next, evs_error **reterr)
+static evs_status
+tick(evs__partition *p, bool anew, int64_t now_ms, int64_t *ret_next, evs_error **reterr)
 {
     evs__source *s = p->source;
     int64_t end, next;
@@ -353,7 +354,7 @@ static evs_status tick(evs__partition *p, int64_t now_ms, int64_t *ret_next, evs
     pthread_mutex_lock(&s->rt->lock);
     p->at_end = at_end;
     pthread_mutex_unlock(&s->rt->lock);
-    changed = evs__partition_time_tick(&p->now.time, &s->time, at_end, now_ms);
+    changed = evs__partition_time_tick(&p->now.time, &s->time, at_end && !anew, now_ms);
 
     if (end >= 0 && p->now.offset >= 0)
         evs__metric_set(p->lag, (double)(end - p->now.offset));
@@ -366,8 +367,8 @@ static evs_status tick(evs__partition *p, int64_t now_ms, int64_t *ret_next, evs
     return tell_time(p, now_ms, reterr);
 }
 
-evs_status
-evs__partitions_tick(evs__runtime *rt, int64_t now_ms, int64_t *ret_next, evs_error **reterr)
+evs_status evs__partitions_tick(
+    evs__runtime *rt, bool anew, int64_t now_ms, int64_t *ret_next, evs_error **reterr)
 {
     evs_status status = EVS_OK;
 
@@ -383,26 +384,9 @@ evs__partitions_tick(evs__runtime *rt, int64_t now_ms, int64_t *ret_next, evs_er
             pthread_mutex_unlock(&rt->lock);
             if (!mine)
                 continue;
-            status = tick(p, now_ms, ret_next, reterr);
+            status = tick(p, anew, now_ms, ret_next, reterr);
             evs__partition_done(p);
         }
     }
-    return status;
-}
-
-evs_status evs__partitions_end(evs__runtime *rt, int64_t now_ms, evs_error **reterr)
-{
-    evs_status status = EVS_OK;
-    for (uint32_t i = 0; !status && i < rt->source_count; i++) {
-        evs__source *s = &rt->sources[i];
-        for (uint32_t k = 0; !status && k < s->partition_count; k++) {
-            evs__partition *p = &s->partitions[k];
-            p->now.time.watermark = INT64_MAX;
-            status = tell_time(p, now_ms, reterr);
-        }
-    }
-    if (!status)
-        status = evs__dead_letters_flush(rt, now_ms, reterr);
-    atomic_store(&rt->dirty, true);
     return status;
 }

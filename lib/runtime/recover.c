@@ -151,7 +151,7 @@ evs_status evs__rollback(evs__runtime *rt, evs_error **reterr)
         status = restore_state(rt, reterr);
     for (uint32_t n = 0; n < rt->plan->node_count; n++) {
         for (uint32_t i = 0; rt->stages[n] && i < rt->stages[n]->shard_count; i++)
-            rt->stages[n]->shards[i].told_watermark = EVS_TIME_NONE;
+            evs__shard_restored(&rt->stages[n]->shards[i]);
     }
     for (uint32_t i = 0; !status && i < rt->source_count; i++)
         status = evs__source_seek_back(&rt->sources[i], reterr);

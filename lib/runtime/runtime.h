@@ -158,6 +158,7 @@ struct evs__shard {
     evs__flow flow;
     uint32_t index;
     int64_t told_watermark; /* to the stages behind it */
+    bool told_idle;
 };
 
 struct evs__stage {
@@ -299,6 +300,8 @@ struct evs__runtime {
     bool threaded;
     uint32_t next_source;
     int64_t next_tick_ms;
+    int64_t left_ms; /* when a worker last looked for work */
+    bool gap;        /* nobody did for long: what was fetched meanwhile comes before the clocks */
     int64_t next_pump_ms;
     evs_error *error; /* why it failed */
 
@@ -349,11 +352,9 @@ evs_status evs__source_commit(evs__source *s, evs_error **reterr);
 evs_status evs__worker_init(evs__worker *w, evs_error **reterr);
 void evs__worker_free(evs__worker *w);
 evs_status evs__worker_process(evs__worker *w, evs__run *run, int64_t now_ms, evs_error **reterr);
-/* clocks of quiet partitions; *ret_next: when to call again */
-evs_status
-evs__partitions_tick(evs__runtime *rt, int64_t now_ms, int64_t *ret_next, evs_error **reterr);
-/* sources are through: time goes to its end */
-evs_status evs__partitions_end(evs__runtime *rt, int64_t now_ms, evs_error **reterr);
+/* clocks of quiet partitions, `anew`: they begin now; *ret_next: when to call again */
+evs_status evs__partitions_tick(
+    evs__runtime *rt, bool anew, int64_t now_ms, int64_t *ret_next, evs_error **reterr);
 
 /* ---- event_time.c ---- */
 /* fill batch->times from the column of event.time; rows that cannot be read go to `out` */
@@ -410,10 +411,15 @@ evs_status evs__stage_advance(evs__stage *stage,
                               int64_t now_ms,
                               evs_error **reterr);
 evs_status evs__stages_flush(evs__runtime *rt, int64_t now_ms, evs_error **reterr);
+/* sources are through: windows close */
+evs_status evs__stages_end(evs__runtime *rt, int64_t now_ms, evs_error **reterr);
 /* processing time: what operators want from the clock; *ret_next as evs__partitions_tick() */
 evs_status
 evs__stages_tick(evs__runtime *rt, int64_t now_ms, int64_t *ret_next, evs_error **reterr);
 void evs__stages_reset(evs__runtime *rt);
+/* Its state was replaced: tell the stages behind it anew. Who is silent is found out anew, too: a
+ * backlog may wait since the snapshot was made. */
+void evs__shard_restored(evs__shard *s);
 void evs__stages_measure(evs__runtime *rt);
 
 /* ---- sink.c ---- */

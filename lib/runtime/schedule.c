@@ -5,7 +5,8 @@
  *   2. sinks that wait for room, or timers
  *   3. a run of a ready partition             one worker a partition
  *   4. a read                                 one worker at a time
- *   5. clocks of quiet partitions, when there was nothing to read
+ *   5. clocks of quiet partitions: when there was nothing to read, and a few times a second in
+ *      any case; when there is still something to read after a gap between polls, they begin anew
  *   6. the end, when all sources are through
  *
  * While a sink is blocked or a commit goes on, reads take control events only, so that a consumer
@@ -18,6 +19,8 @@
 #include "runtime/runtime.h"
 
 #define QUEUED_ROWS_MAX (4 * EVS_BATCH_ROWS_MAX) /* of a source and worker before reading stops */
+#define TICK_OVERDUE_MS 100 /* clocks are looked at, though there is always something to read */
+#define GAP_MS 1000         /* nobody looked for work for so long */
 
 /* ---- partition queues, under rt->lock ---- */
 
@@ -64,7 +67,7 @@ static bool holds_others(const evs__partition *p)
 {
     if (!p->assigned || atomic_load(&p->seen_idle))
         return false;
-    return !p->at_end || p->head || p->busy;
+    return !(p->at_end || p->source->ended) || p->head || p->busy;
 }
 
 /* whether a partition is so far ahead that it waits */
@@ -314,13 +317,16 @@ static bool run_tick(evs__runtime *rt, int64_t now_ms)
 {
     evs_error *e = NULL;
     int64_t next = INT64_MAX, stages = INT64_MAX;
+    bool anew = rt->gap;
 
     if (rt->next_tick_ms > now_ms)
         return false;
     /* nobody else ticks meanwhile */
     rt->next_tick_ms = INT64_MAX;
     leave(rt);
-    if (!evs__partitions_tick(rt, now_ms, &next, &e) && !evs__stages_tick(rt, now_ms, &stages, &e))
+    rt->gap = false;
+    if (!evs__partitions_tick(rt, anew, now_ms, &next, &e) &&
+        !evs__stages_tick(rt, now_ms, &stages, &e))
         evs__dead_letters_flush(rt, now_ms, &e);
     come_back(rt, e);
     if (stages < next)
@@ -354,7 +360,7 @@ static bool run_end(evs__runtime *rt, int64_t now_ms)
             rt->windows_ended = true;
             evs__stand_still(rt, false);
             leave(rt);
-            evs__partitions_end(rt, now_ms, &e);
+            evs__stages_end(rt, now_ms, &e);
             come_back(rt, e);
             evs__go_on(rt);
         }
@@ -396,6 +402,15 @@ static int64_t next_due(const evs__runtime *rt, int64_t now_ms)
     return next > now_ms ? next : now_ms + 1;
 }
 
+static bool reads_are_due(evs__runtime *rt, int64_t now_ms)
+{
+    for (uint32_t i = 0; i < rt->source_count; i++) {
+        if (wants_read(rt, &rt->sources[i], true, now_ms))
+            return true;
+    }
+    return false;
+}
+
 static bool work_once(evs__worker *w, int64_t now_ms)
 {
     evs__runtime *rt = w->rt;
@@ -410,12 +425,19 @@ static bool work_once(evs__worker *w, int64_t now_ms)
         return true;
     may_process = rt->commit.phase == EVS__COMMIT_IDLE && rt->commit.retry_ms <= now_ms &&
                   !evs__sinks_blocked(rt);
+    if (may_process && !rt->reading && evs__time_sub(now_ms, rt->next_tick_ms) >= TICK_OVERDUE_MS)
+        run_tick(rt, now_ms);
+    if (rt->phase == EVS__PHASE_FAILED)
+        return true;
     if (may_process && run_partition(w, now_ms))
         return true;
     if (run_read(rt, may_process, now_ms))
         return true;
     if (!may_process || rt->reading)
         return false;
+    if (reads_are_due(rt, now_ms))
+        return true;
+    rt->gap = false;
     if (is_through(rt) && run_end(rt, now_ms))
         return true;
     return run_tick(rt, now_ms);
@@ -429,6 +451,11 @@ evs__did evs__work(evs__worker *w, int64_t *ret_next_ms)
 
     *ret_next_ms = INT64_MAX;
     pthread_mutex_lock(&rt->lock);
+    if (evs__time_sub(now_ms, rt->left_ms) > GAP_MS) {
+        rt->gap = true;
+        if (rt->next_tick_ms < now_ms)
+            rt->next_tick_ms = now_ms; /* overdue only when reading takes long */
+    }
     if (!is_running(rt)) {
         did = EVS__DID_END;
     } else if (!rt->still) {
@@ -437,6 +464,7 @@ evs__did evs__work(evs__worker *w, int64_t *ret_next_ms)
         else
             *ret_next_ms = next_due(rt, now_ms);
     }
+    rt->left_ms = evs__now_ms(rt);
     pthread_mutex_unlock(&rt->lock);
     return did;
 }

@@ -357,7 +357,7 @@ static evs_status load_state(loading *l, uint32_t node, uint32_t part, reading r
             evs_error_prefix(rt->ctx, &e, "%s: step \"%s\": ", l->what, stage->node->name);
             return evs__error_move(l->reterr, e);
         }
-        stage->shards[part].told_watermark = EVS_TIME_NONE;
+        evs__shard_restored(&stage->shards[part]);
         l->states++;
         return EVS_OK;
     }

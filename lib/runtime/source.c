@@ -529,6 +529,7 @@ evs_status evs__source_seek_back(evs__source *s, evs_error **reterr)
     for (uint32_t i = 0; !status && i < s->partition_count; i++) {
         evs__partition *p = &s->partitions[i];
         p->now = p->epoch;
+        evs__partition_time_resume(&p->now.time);
         p->told_watermark = EVS_TIME_NONE;
         p->told_idle = false;
         if (!p->assigned || p->now.offset < 0)

@@ -96,18 +96,25 @@ void evs__stage_free(evs__stage *stage)
 
 /* ---- one shard, under its lock ---- */
 
-/* what a call of the operator may have changed: its time, for the stages behind it */
-static evs_status shard_tell(evs__shard *s, evs_status status, int64_t now_ms, evs_error **reterr)
+/*
+ * What a call of the operator may have changed: its time, for the stages behind it. A shard that is
+ * one partition is idle when that is; one behind an exchange has the time of all partitions.
+ */
+static evs_status
+shard_tell(evs__shard *s, evs_status status, bool idle, int64_t now_ms, evs_error **reterr)
 {
     int64_t watermark;
     if (status)
         return status;
     watermark = s->op->fn->watermark(s->op);
-    if (watermark <= s->told_watermark)
+    idle = idle && s->stage->in_place;
+    if (watermark <= s->told_watermark && idle == s->told_idle)
         return EVS_OK;
-    s->told_watermark = watermark;
-    return evs__flow_advance(s->stage->rt, s->stage->node, s->index, watermark, false, now_ms,
-                             reterr);
+    if (watermark > s->told_watermark)
+        s->told_watermark = watermark;
+    s->told_idle = idle;
+    return evs__flow_advance(s->stage->rt, s->stage->node, s->index, s->told_watermark, idle,
+                             now_ms, reterr);
 }
 
 static void prefix(const evs__stage *stage, evs_status status, evs_error **reterr)
@@ -145,7 +152,7 @@ static evs_status shard_process(evs__shard *s,
     pthread_mutex_lock(&s->lock);
     status = s->op->fn->process(s->op, &view, now_ms, &out, reterr);
     prefix(s->stage, status, reterr);
-    status = shard_tell(s, status, now_ms, reterr);
+    status = shard_tell(s, status, false, now_ms, reterr);
     pthread_mutex_unlock(&s->lock);
     return status;
 }
@@ -160,7 +167,7 @@ static evs_status shard_advance(
     pthread_mutex_lock(&s->lock);
     status = s->op->fn->advance(s->op, slot, watermark, idle, now_ms, &out, reterr);
     prefix(s->stage, status, reterr);
-    status = shard_tell(s, status, now_ms, reterr);
+    status = shard_tell(s, status, idle, now_ms, reterr);
     pthread_mutex_unlock(&s->lock);
     return status;
 }
@@ -265,6 +272,16 @@ evs_status evs__stage_advance(evs__stage *stage,
 
 /* ---- all stages ---- */
 
+void evs__shard_restored(evs__shard *s)
+{
+    uint32_t slots = s->stage->in_place ? 1 : s->stage->slots;
+    s->told_watermark = EVS_TIME_NONE;
+    s->told_idle = false;
+    /* without a receiver nothing is given out, and a watermark from before everything moves none */
+    for (uint32_t i = 0; i < slots; i++)
+        s->op->fn->advance(s->op, i, EVS_TIME_NONE, false, 0, NULL, NULL);
+}
+
 static evs_status shard_flush(evs__shard *s, int64_t now_ms, evs_error **reterr)
 {
     evs__hop hop = {&s->flow, s->stage->node, now_ms};
@@ -293,6 +310,36 @@ evs_status evs__stages_flush(evs__runtime *rt, int64_t now_ms, evs_error **reter
     return status;
 }
 
+static evs_status shard_end(evs__shard *s, int64_t now_ms, evs_error **reterr)
+{
+    evs__hop hop = {&s->flow, s->stage->node, now_ms};
+    evs__out out = evs__hop_out(&hop);
+    evs_status status;
+
+    if (!s->op->fn->end)
+        return EVS_OK;
+    pthread_mutex_lock(&s->lock);
+    status = s->op->fn->end(s->op, now_ms, &out, reterr);
+    prefix(s->stage, status, reterr);
+    status = shard_tell(s, status, s->told_idle, now_ms, reterr);
+    pthread_mutex_unlock(&s->lock);
+    return status;
+}
+
+evs_status evs__stages_end(evs__runtime *rt, int64_t now_ms, evs_error **reterr)
+{
+    evs_status status = EVS_OK;
+    for (uint32_t n = 0; n < rt->plan->node_count; n++) {
+        evs__stage *stage = rt->stages[n];
+        for (uint32_t i = 0; stage && !status && i < stage->shard_count; i++)
+            status = shard_end(&stage->shards[i], now_ms, reterr);
+    }
+    if (!status)
+        status = evs__dead_letters_flush(rt, now_ms, reterr);
+    atomic_store(&rt->dirty, true);
+    return status;
+}
+
 static evs_status shard_tick(evs__shard *s, int64_t now_ms, int64_t *ret_next, evs_error **reterr)
 {
     evs__hop hop = {&s->flow, s->stage->node, now_ms};
@@ -308,7 +355,7 @@ static evs_status shard_tick(evs__shard *s, int64_t now_ms, int64_t *ret_next, e
         /* a watermark from before everything moves no slot: only the clock counts */
         status = s->op->fn->advance(s->op, 0, EVS_TIME_NONE, false, now_ms, &out, reterr);
         prefix(s->stage, status, reterr);
-        status = shard_tell(s, status, now_ms, reterr);
+        status = shard_tell(s, status, s->told_idle, now_ms, reterr);
         next = s->op->fn->next_ms(s->op);
         atomic_store(&s->stage->rt->dirty, true);
     }
@@ -337,7 +384,7 @@ void evs__stages_reset(evs__runtime *rt)
         for (uint32_t i = 0; stage && i < stage->shard_count; i++) {
             if (stage->shards[i].op->fn->reset)
                 stage->shards[i].op->fn->reset(stage->shards[i].op);
-            stage->shards[i].told_watermark = EVS_TIME_NONE;
+            evs__shard_restored(&stage->shards[i]);
         }
     }
 }
