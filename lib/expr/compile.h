@@ -99,6 +99,7 @@ static inline bool evs__is_integer(const evs__term *n)
 }
 /* how far an implicit cast is: 0 the same type, -1 there is none */
 int evs__implicit_cost(const evs__term *n, const evs_type *to);
+int evs__implicit_cost_id(const evs__term *n, evs_type_id to);
 /* n as a `to`, by an implicit or explicit cast (the caller knows that it exists) */
 evs_status evs__coerce(evs__compiler *c, evs__term *n, const evs_type *to, evs__term **ret);
 /* the type all nodes can be cast to implicitly: a new reference, nullable when one is; NULL when

@@ -90,10 +90,8 @@ static int decimal_cost(const evs__term *n)
     return n->type->id == EVS_TYPE_INT ? 2 : n->type->id == EVS_TYPE_BIGINT ? 1 : -1;
 }
 
-static int letter_cost(evs__compiler *c, char letter, const evs__term *n)
+static int letter_cost(char letter, const evs__term *n)
 {
-    const evs_type *type;
-
     switch (letter) {
     case 'T':
     case 'X':
@@ -105,14 +103,12 @@ static int letter_cost(evs__compiler *c, char letter, const evs__term *n)
     case 'm':
         return decimal_cost(n);
     default:
-        type = evs__simple_type(c, letter_type(letter), true);
-        return type ? evs__implicit_cost(n, type) : -1;
+        return evs__implicit_cost_id(n, letter_type(letter));
     }
 }
 
 /* -1: the signature does not take these arguments */
-static int
-signature_cost(evs__compiler *c, const evs__function *f, evs__term *const *args, size_t count)
+static int signature_cost(const evs__function *f, evs__term *const *args, size_t count)
 {
     int cost = 0;
 
@@ -120,7 +116,7 @@ signature_cost(evs__compiler *c, const evs__function *f, evs__term *const *args,
         return -1;
     for (size_t i = 0; i < count; i++) {
         char letter = letter_at(f, i);
-        int one = letter ? letter_cost(c, letter, args[i]) : -1;
+        int one = letter ? letter_cost(letter, args[i]) : -1;
         if (one < 0)
             return -1;
         cost += one;
@@ -386,8 +382,7 @@ static evs_status unknown_function(evs__compiler *c, const evs__ast *a)
                               a->name);
 }
 
-static const evs__function *best_signature(evs__compiler *c,
-                                           const evs__function *first,
+static const evs__function *best_signature(const evs__function *first,
                                            const evs__function *end,
                                            evs__term *const *args,
                                            size_t count)
@@ -396,7 +391,7 @@ static const evs__function *best_signature(evs__compiler *c,
     int best_cost = -1;
 
     for (const evs__function *f = first; f < end && strcmp(f->name, first->name) == 0; f++) {
-        int cost = signature_cost(c, f, args, count);
+        int cost = signature_cost(f, args, count);
         if (cost >= 0 && (!best || cost < best_cost)) {
             best = f;
             best_cost = cost;
@@ -434,7 +429,7 @@ evs_status evs__compile_call(evs__compiler *c, const evs__ast *a, evs__term **re
         return status;
     if (f == end)
         return call_host(c, a, host, args, a->arg_count, ret);
-    best = best_signature(c, f, end, args, a->arg_count);
+    best = best_signature(f, end, args, a->arg_count);
     if (!best)
         return no_signature(c, a, f, args, a->arg_count);
     return call_function(c, a, best, args, a->arg_count, ret);

@@ -54,19 +54,27 @@ static int rank(evs_type_id id)
                                     : 0;
 }
 
-int evs__implicit_cost(const evs__term *n, const evs_type *to)
+int evs__implicit_cost_id(const evs__term *n, evs_type_id to)
 {
-    const evs_type *from = n->type;
+    evs_type_id from = n->type ? n->type->id : to;
 
-    if (!from || same_but_null(from, to))
+    if (from == to)
         return 0;
-    if (rank(from->id) && rank(to->id) >= rank(from->id))
-        return rank(to->id) - rank(from->id);
-    if (from->id == EVS_TYPE_DATE && to->id == EVS_TYPE_TIMESTAMP)
+    if (rank(from) && rank(to) > rank(from))
+        return rank(to) - rank(from);
+    if (from == EVS_TYPE_DATE && to == EVS_TYPE_TIMESTAMP)
         return 1;
-    if (from->id == EVS_TYPE_VARCHAR && n->constant && is_temporal(to->id))
+    if (from == EVS_TYPE_VARCHAR && n->constant && is_temporal(to))
         return 5;
     return -1;
+}
+
+int evs__implicit_cost(const evs__term *n, const evs_type *to)
+{
+    /* other digits of a decimal are no hindrance, other parts of a nested type are */
+    if (n->type && n->type->id == to->id && to->id >= EVS_TYPE_ARRAY)
+        return same_but_null(n->type, to) ? 0 : -1;
+    return evs__implicit_cost_id(n, to->id);
 }
 
 /* the literal NULL with a type */
