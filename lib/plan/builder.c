@@ -131,7 +131,7 @@ static evs_stream *connect_step(evs__plan *plan,
     else if (!copy_options(n, options, &e))
         name_from_options(n, &e);
     if (e) {
-        evs_error_prefix(plan->ctx, &e, "step \"%s\": ", n->name);
+        evs__node_prefix(n, &e);
         evs__plan_drop_last(plan);
         return fail(plan, e);
     }

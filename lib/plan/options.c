@@ -268,7 +268,7 @@ evs_status evs__plan_configure(evs__plan *plan, evs_error **reterr)
             continue;
         status = configure_node(n, reterr);
         if (status)
-            evs_error_prefix(plan->ctx, reterr, "step \"%s\": ", n->name);
+            evs__node_prefix(n, reterr);
     }
     return status;
 }

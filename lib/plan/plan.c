@@ -159,6 +159,13 @@ void evs__plan_drop_last(evs__plan *plan)
     node_free(plan->ctx, n);
 }
 
+void evs__node_prefix(const evs__node *node, evs_error **reterr)
+{
+    static const char begin[] = "step \"";
+    if (reterr && strncmp(evs_error_message(*reterr), begin, sizeof(begin) - 1) != 0)
+        evs_error_prefix(node->plan->ctx, reterr, "step \"%s\": ", node->name);
+}
+
 const evs__node *evs__node_root(const evs__node *node)
 {
     while (node->input)

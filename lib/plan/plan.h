@@ -161,6 +161,8 @@ evs__plan_add(evs__plan *plan, evs__node_kind kind, evs__node *input, evs_error 
 /* undo of the last evs__plan_add() */
 void evs__plan_drop_last(evs__plan *plan);
 const char *evs__node_kind_name(evs__node_kind kind);
+/* `step "NAME": ` before an error that no step has put its name on yet */
+void evs__node_prefix(const evs__node *node, evs_error **reterr);
 /* the source that a node hangs on */
 const evs__node *evs__node_root(const evs__node *node);
 /* the node's output that takes late rows, if one with a consumer exists */

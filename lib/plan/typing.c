@@ -245,7 +245,7 @@ evs_status evs__plan_resolve(evs__plan *plan, bool final, evs_error **reterr)
     for (uint32_t i = 0; !status && i < plan->node_count; i++) {
         status = type_node(plan->nodes[i], final, reterr);
         if (status)
-            evs_error_prefix(plan->ctx, reterr, "step \"%s\": ", plan->nodes[i]->name);
+            evs__node_prefix(plan->nodes[i], reterr);
     }
     plan->resolved = !status;
     return status;

@@ -58,7 +58,7 @@ static evs_status commit_sink(evs__sink *s, evs_error **reterr)
     s->next_poll_ms = INT64_MIN;
     pthread_mutex_unlock(&s->lock);
     if (status)
-        evs_error_prefix(s->rt->ctx, reterr, "step \"%s\": ", s->node->name);
+        evs__node_prefix(s->node, reterr);
     return status;
 }
 
@@ -72,7 +72,7 @@ static evs_status flush_sink(evs__sink *s, int64_t wait_ms, evs_error **reterr)
     pthread_mutex_unlock(&s->lock);
     if (status < 0) {
         evs__metric_add(s->retries, 1);
-        evs_error_prefix(s->rt->ctx, reterr, "step \"%s\": ", s->node->name);
+        evs__node_prefix(s->node, reterr);
     }
     return status;
 }

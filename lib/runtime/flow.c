@@ -212,8 +212,8 @@ deliver(evs__flow *f, const evs__node *n, evs_batch *batch, int64_t now_ms, evs_
         return evs__stage_send(f, f->rt->stages[n->index], batch, now_ms, reterr);
     default:
         status = f->ops[n->index]->fn->process(f->ops[n->index], batch, now_ms, &out, reterr);
-        if (status < 0 && status != EVS_ERR_CALLBACK)
-            evs_error_prefix(f->rt->ctx, reterr, "step \"%s\": ", n->name);
+        if (status < 0)
+            evs__node_prefix(n, reterr);
         return status;
     }
 }

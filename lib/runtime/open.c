@@ -67,6 +67,10 @@ static evs_status init_ends(evs__runtime *rt)
     rt->workers = evs__calloc(rt->ctx, EVS__WORKERS_MAX, sizeof(*rt->workers));
     if (!rt->sources || !rt->sinks || !rt->stages || !rt->workers)
         return EVS_ERR_NOMEM;
+    for (uint32_t i = 0; i < EVS__WORKERS_MAX; i++) {
+        rt->workers[i].rt = rt;
+        rt->workers[i].index = i;
+    }
     for (uint32_t i = 0; i < plan->node_count; i++) {
         const evs__node *n = plan->nodes[i];
         if (n->kind == EVS__NODE_SOURCE) {
@@ -201,6 +205,15 @@ void evs__runtime_free(evs__runtime *rt)
     evs__free(ctx, rt);
 }
 
+evs__phase evs__runtime_phase(evs__runtime *rt)
+{
+    evs__phase phase;
+    pthread_mutex_lock(&rt->lock);
+    phase = rt->phase;
+    pthread_mutex_unlock(&rt->lock);
+    return phase;
+}
+
 evs_status evs__runtime_fail(evs__runtime *rt, evs_error *error)
 {
     evs_status status = evs_error_status(error);
@@ -244,7 +257,7 @@ static evs_status sample(evs__source *s, evs_error **reterr)
             samples->inputs[samples->count++] = r.inputs[i];
         status = evs__plan_no_columns(s->rt->ctx, s->node->config, samples->inputs, samples->count,
                                       reterr);
-        evs_error_prefix(s->rt->ctx, reterr, "step \"%s\": ", s->node->name);
+        evs__node_prefix(s->node, reterr);
     }
     if (r.handle && s->fn->release)
         s->fn->release(s->handle, r.handle);
@@ -268,7 +281,7 @@ static evs_status find_schema(evs__source *s, evs_error **reterr)
     if (!status && !n->schema)
         return sample(s, reterr);
     if (status < 0)
-        evs_error_prefix(s->rt->ctx, reterr, "step \"%s\": ", n->name);
+        evs__node_prefix(n, reterr);
     return status;
 }
 
@@ -276,7 +289,6 @@ static evs_status find_schema(evs__source *s, evs_error **reterr)
 
 static evs_status build(evs__runtime *rt, evs_error **reterr)
 {
-    evs__worker *w = &rt->workers[0];
     evs_status status;
 
     status = evs__plan_resolve(rt->plan, true, reterr);
@@ -289,11 +301,8 @@ static evs_status build(evs__runtime *rt, evs_error **reterr)
     if (status)
         return status;
     for (uint32_t i = 0; !status && i < rt->workers_wanted; i++) {
-        w = &rt->workers[i];
-        w->rt = rt;
-        w->index = i;
         rt->worker_count = i + 1;
-        status = evs__worker_init(w, reterr);
+        status = evs__worker_init(&rt->workers[i], reterr);
     }
     return status;
 }

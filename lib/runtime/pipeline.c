@@ -104,7 +104,7 @@ evs_status evs_pipeline_commit(evs_pipeline *pipeline, evs_error **reterr)
 
     if (!pipeline)
         return evs__fail(NULL, reterr, EVS_ERR_INVALID, "pipeline is NULL");
-    if (!rt || rt->phase == EVS__PHASE_CLOSED)
+    if (!rt || evs__runtime_phase(rt) == EVS__PHASE_CLOSED)
         return evs__fail(pipeline->plan.ctx, reterr, EVS_ERR_MISUSE,
                          rt ? "the pipeline was closed" : "the pipeline was not started");
     pthread_mutex_lock(&rt->lock);
@@ -223,7 +223,7 @@ evs_pipeline_metrics_text(evs_pipeline *pipeline, const char **ret_text, evs_err
         return evs__fail(NULL, reterr, EVS_ERR_INVALID, "pipeline or ret_text is NULL");
     evs__buffer_reset(&pipeline->text);
     if (rt) {
-        if (rt->phase == EVS__PHASE_RUNNING)
+        if (evs__runtime_phase(rt) == EVS__PHASE_RUNNING)
             evs__stages_measure(rt);
         status = evs__metrics_text(&rt->metrics, pipeline->plan.name, &pipeline->text);
         if (status)
@@ -268,7 +268,7 @@ evs_status evs_pipeline_explain_window(evs_stream *stream,
     rt = pipeline->runtime;
     if (stream->kind != EVS__NODE_WINDOW)
         return evs__fail(stream->plan->ctx, reterr, EVS_ERR_MISUSE, "the stream is no window");
-    stage = rt && rt->phase != EVS__PHASE_OPENING ? rt->stages[stream->index] : NULL;
+    stage = rt && evs__runtime_phase(rt) != EVS__PHASE_OPENING ? rt->stages[stream->index] : NULL;
     if (!stage)
         return evs__fail(stream->plan->ctx, reterr, EVS_ERR_MISUSE, "the pipeline is not running");
     out = &pipeline->text;

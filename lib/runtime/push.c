@@ -11,6 +11,7 @@ static evs_status find(evs_stream *stream, evs__source **ret, evs_error **reterr
     evs_pipeline *pipeline;
     evs__runtime *rt;
     evs_error *e = NULL;
+    evs__phase phase;
     evs_status status;
 
     if (!stream || !stream->plan)
@@ -22,11 +23,16 @@ static evs_status find(evs_stream *stream, evs__source **ret, evs_error **reterr
     if (stream->kind != EVS__NODE_SOURCE || !stream->connector->source->push)
         return evs__fail(rt->ctx, reterr, EVS_ERR_UNSUPPORTED,
                          "step \"%s\" takes no rows from the host", stream->name);
-    if (!rt->threaded && rt->phase == EVS__PHASE_OPENING && evs__runtime_open(rt, &e) < 0)
-        return evs__error_move(reterr, evs__error_ref(e)), evs__runtime_fail(rt, e);
-    if (rt->phase > EVS__PHASE_ENDING)
+    if (!rt->threaded && rt->phase == EVS__PHASE_OPENING && evs__runtime_open(rt, &e) < 0) {
+        evs__runtime_fail(rt, evs__error_ref(e));
+        return evs__error_move(reterr, e);
+    }
+    phase = evs__runtime_phase(rt);
+    if (phase > EVS__PHASE_ENDING)
         return rt->error ? evs__error_move(reterr, evs__error_ref(rt->error))
                          : evs__fail(rt->ctx, reterr, EVS_ERR_MISUSE, "the pipeline was stopped");
+    if (phase == EVS__PHASE_OPENING && rt->threaded)
+        return EVS_AGAIN;
     for (uint32_t i = 0; i < rt->source_count; i++) {
         if (rt->sources[i].node == stream)
             *ret = &rt->sources[i];

@@ -72,7 +72,7 @@ evs_status evs__worker_init(evs__worker *w, evs_error **reterr)
     for (uint32_t i = 0; !status && i < n; i++) {
         status = init_source(w, &w->rt->sources[i], i, reterr);
         if (status)
-            evs_error_prefix(ctx, reterr, "step \"%s\": ", w->rt->sources[i].node->name);
+            evs__node_prefix(w->rt->sources[i].node, reterr);
     }
     return status;
 }
@@ -297,7 +297,7 @@ process_rows(evs__worker *w, evs__run *run, evs_batch *b, int64_t now_ms, evs_er
     if (!status)
         status = set_times(w, p, i, rows, &out, now_ms, reterr);
     if (status)
-        evs_error_prefix(w->rt->ctx, reterr, "step \"%s\": ", s->node->name);
+        evs__node_prefix(s->node, reterr);
     else if (rows->count)
         status = evs__flow_push(&w->flows[i], s->node, rows, now_ms, reterr);
     evs_batch_unref(rows);
@@ -312,7 +312,7 @@ evs_status evs__worker_process(evs__worker *w, evs__run *run, int64_t now_ms, ev
     evs_status status = decode(w, run, (uint32_t)(s - w->rt->sources), &b, reterr);
 
     if (status)
-        evs_error_prefix(w->rt->ctx, reterr, "step \"%s\": ", s->node->name);
+        evs__node_prefix(s->node, reterr);
     else if (b->rows)
         status = process_rows(w, run, b, now_ms, reterr);
     evs_batch_unref(b);
@@ -348,16 +348,17 @@ static evs_status
 tick(evs__partition *p, bool anew, int64_t now_ms, int64_t *ret_next, evs_error **reterr)
 {
     evs__source *s = p->source;
-    int64_t end, next;
+    int64_t end, next, offset;
     bool at_end = look(p, &end), changed;
 
     pthread_mutex_lock(&s->rt->lock);
     p->at_end = at_end;
+    offset = p->now.offset;
     pthread_mutex_unlock(&s->rt->lock);
     changed = evs__partition_time_tick(&p->now.time, &s->time, at_end && !anew, now_ms);
 
-    if (end >= 0 && p->now.offset >= 0)
-        evs__metric_set(p->lag, (double)(end - p->now.offset));
+    if (end >= 0 && offset >= 0)
+        evs__metric_set(p->lag, (double)(end - offset));
     next = evs__partition_time_next_ms(&p->now.time, &s->time);
     if (next < *ret_next)
         *ret_next = next;

@@ -73,7 +73,7 @@ static evs_status recover_authority(evs__runtime *rt, evs_error **reterr)
     status = s->fn->recover(s->handle, &epoch, &offsets, reterr);
     pthread_mutex_unlock(&s->lock);
     if (status) {
-        evs_error_prefix(rt->ctx, reterr, "step \"%s\": ", s->node->name);
+        evs__node_prefix(s->node, reterr);
         return status;
     }
     if (rt->store) {

@@ -82,9 +82,10 @@ struct evs__partition {
     uint32_t topic;
     int32_t number;
     uint32_t slot; /* among all partitions of the source */
-    bool assigned;
+    atomic_bool assigned;
+    bool positioned;      /* its position is known; only the reader looks at this */
     bool check_committed; /* compare the group's position before the first event */
-    bool paused;
+    atomic_bool paused;
     evs__position now;      /* behind everything processed */
     evs__position epoch;    /* of the last commit */
     int64_t told_watermark; /* to the stages */
@@ -123,14 +124,13 @@ struct evs__source {
     bool had_all;             /* all partitions have been ours */
     int64_t partial_since_ms; /* some are another member's; EVS_TIME_NONE: not so */
     bool described;
-    bool ended;
-    bool busy;    /* a worker reads */
+    atomic_bool ended;
     bool changed; /* assignments changed within the read */
     bool seconds_warned;
     bool held; /* the last read took control events only */
     atomic_bool woken;
     atomic_bool connecting;
-    int64_t next_read_ms; /* not before, unless woken */
+    atomic_int_least64_t next_read_ms; /* not before, unless woken */
     int64_t retry_ms;
     int64_t backoff_ms;
     evs_error *trouble; /* retriable error of the last read */
@@ -331,6 +331,7 @@ evs_status evs__runtime_new(evs_pipeline *pipeline, evs_error **reterr);
 void evs__runtime_free(evs__runtime *rt);
 /* EVS_OK: running; EVS_AGAIN: call again */
 evs_status evs__runtime_open(evs__runtime *rt, evs_error **reterr);
+evs__phase evs__runtime_phase(evs__runtime *rt);
 /* keep the first failure, stop; returns its status */
 evs_status evs__runtime_fail(evs__runtime *rt, evs_error *error);
 void evs__runtime_close_connectors(evs__runtime *rt);

@@ -323,8 +323,8 @@ static bool run_tick(evs__runtime *rt, int64_t now_ms)
         return false;
     /* nobody else ticks meanwhile */
     rt->next_tick_ms = INT64_MAX;
-    leave(rt);
     rt->gap = false;
+    leave(rt);
     if (!evs__partitions_tick(rt, anew, now_ms, &next, &e) &&
         !evs__stages_tick(rt, now_ms, &stages, &e))
         evs__dead_letters_flush(rt, now_ms, &e);

@@ -27,7 +27,7 @@ evs_status evs__sink_start(evs__sink *s, evs_error **reterr)
         status = s->fn->open(rt->ctx, n->config, s->schema, &s->identity, &s->handle, reterr);
     if (status) {
         s->handle = NULL;
-        evs_error_prefix(rt->ctx, reterr, "step \"%s\": ", n->name);
+        evs__node_prefix(n, reterr);
     }
     return status;
 }
@@ -96,7 +96,7 @@ static evs_status try_write(evs__sink *s, evs_batch *batch, int64_t now_ms, evs_
         s->retry_ms = evs__time_add(now_ms, evs__next_backoff(s->rt, &s->backoff_ms));
         return EVS_AGAIN;
     }
-    evs_error_prefix(s->rt->ctx, &e, "step \"%s\": ", s->node->name);
+    evs__node_prefix(s->node, &e);
     evs__error_move(reterr, e);
     return status;
 }
@@ -156,7 +156,7 @@ static evs_status serve_timers(evs__sink *s, int64_t now_ms, evs_error **reterr)
     status = s->fn->poll(s->handle, now_ms, &next, reterr);
     s->next_poll_ms = next < 0 ? INT64_MAX : next;
     if (status < 0)
-        evs_error_prefix(s->rt->ctx, reterr, "step \"%s\": ", s->node->name);
+        evs__node_prefix(s->node, reterr);
     return status < 0 ? status : EVS_OK;
 }
 
@@ -213,6 +213,6 @@ evs_status evs__sink_abort(evs__sink *s, evs_error **reterr)
         status = s->fn->abort(s->handle, reterr);
     pthread_mutex_unlock(&s->lock);
     if (status)
-        evs_error_prefix(s->rt->ctx, reterr, "step \"%s\": ", s->node->name);
+        evs__node_prefix(s->node, reterr);
     return status;
 }

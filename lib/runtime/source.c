@@ -37,6 +37,7 @@ static int64_t on_assigned(void *runtime, uint32_t topic, int32_t number)
     if (!p->assigned)
         s->assigned_count++;
     p->assigned = true;
+    p->positioned = p->now.offset >= 0;
     p->check_committed = p->now.offset >= 0;
     s->changed = true;
     return p->now.offset;
@@ -86,6 +87,7 @@ static void on_revoking(void *runtime, uint32_t topic, int32_t number, bool lost
     /* without state of ours the group knows better where it goes on */
     if (!evs__plan_has_window(rt->plan))
         p->now.offset = p->epoch.offset = -1;
+    p->positioned = false;
     pthread_mutex_lock(&rt->lock);
     evs__go_on(rt);
     pthread_mutex_unlock(&rt->lock);
@@ -119,7 +121,7 @@ evs_status evs__source_open(evs__source *s, evs_error **reterr)
                                 .schema = s->node->schema};
     status = s->fn->open(s->rt->ctx, s->node->config, &s->host, &s->handle, reterr);
     if (status)
-        evs_error_prefix(s->rt->ctx, reterr, "step \"%s\": ", s->node->name);
+        evs__node_prefix(s->node, reterr);
     return status;
 }
 
@@ -173,7 +175,6 @@ static evs_status make_partitions(evs__source *s)
 
 evs_status evs__source_describe(evs__source *s, evs_error **reterr)
 {
-    evs_context *ctx = s->rt->ctx;
     evs_status status = EVS_OK;
 
     if (!s->described) {
@@ -186,7 +187,7 @@ evs_status evs__source_describe(evs__source *s, evs_error **reterr)
     if (!status && !s->identity)
         status = s->fn->identity(s->handle, &s->identity, reterr);
     if (status < 0)
-        evs_error_prefix(ctx, reterr, "step \"%s\": ", s->node->name);
+        evs__node_prefix(s->node, reterr);
     return status;
 }
 
@@ -303,8 +304,13 @@ static evs_status not_assigned(evs__source *s, uint32_t topic, int32_t number, e
 /* where a partition began whose position was left to the connector: a replay goes back there */
 static void first_position(evs__partition *p, int64_t offset)
 {
-    if (p->now.offset < 0)
-        p->now.offset = p->epoch.offset = offset;
+    if (p->positioned)
+        return;
+    p->positioned = true;
+    /* another worker may look at it for the lag */
+    pthread_mutex_lock(&p->source->rt->lock);
+    p->now.offset = p->epoch.offset = offset;
+    pthread_mutex_unlock(&p->source->rt->lock);
 }
 
 /* cut a read into runs and queue them */
@@ -508,7 +514,7 @@ evs_status evs__source_read(evs__source *s, size_t max, int64_t now_ms, evs_erro
         s->next_read_ms = evs__time_add(now_ms, evs__next_backoff(s->rt, &s->backoff_ms));
         return EVS_AGAIN;
     }
-    evs_error_prefix(s->rt->ctx, &e, "step \"%s\": ", s->node->name);
+    evs__node_prefix(s->node, &e);
     return evs__error_move(reterr, e);
 }
 
@@ -545,7 +551,7 @@ evs_status evs__source_seek_back(evs__source *s, evs_error **reterr)
     s->next_read_ms = INT64_MIN;
     pthread_mutex_unlock(&s->lock);
     if (status)
-        evs_error_prefix(s->rt->ctx, reterr, "step \"%s\": ", s->node->name);
+        evs__node_prefix(s->node, reterr);
     return status;
 }
 
@@ -581,7 +587,7 @@ evs_status evs__source_commit(evs__source *s, evs_error **reterr)
         pthread_mutex_unlock(&s->lock);
     }
     if (status)
-        evs_error_prefix(ctx, reterr, "step \"%s\": ", s->node->name);
+        evs__node_prefix(s->node, reterr);
 out:
     evs__free(ctx, offsets);
     evs__free(ctx, topics);

@@ -119,8 +119,8 @@ shard_tell(evs__shard *s, evs_status status, bool idle, int64_t now_ms, evs_erro
 
 static void prefix(const evs__stage *stage, evs_status status, evs_error **reterr)
 {
-    if (status < 0 && status != EVS_ERR_CALLBACK)
-        evs_error_prefix(stage->rt->ctx, reterr, "step \"%s\": ", stage->node->name);
+    if (status < 0)
+        evs__node_prefix(stage->node, reterr);
 }
 
 static evs_status shard_process(evs__shard *s,

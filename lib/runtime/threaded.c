@@ -97,8 +97,6 @@ evs_status evs__threads_start(evs__runtime *rt, evs_error **reterr)
     rt->threaded = true;
     for (uint32_t i = 0; !status && i < rt->workers_wanted; i++) {
         evs__worker *w = &rt->workers[i];
-        w->rt = rt;
-        w->index = i;
         if (pthread_create(&w->thread, NULL, worker_main, w))
             status = evs__fail(rt->ctx, reterr, EVS_ERR_LIMIT, "cannot start thread %u of %u",
                                i + 1, rt->workers_wanted);

@@ -1,0 +1,242 @@
+/*
+ * Threaded mode: workers of the pipeline's own, the host pushing, committing and looking meanwhile.
+ * Runs under ThreadSanitizer, too (suite threaded).
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "pipeline_kit.h"
+
+#define EVENTS 20000
+
+static evs_stream *counting(kit *k)
+{
+    evs_window_options o = EVS_WINDOW_OPTIONS_INIT;
+    evs_pipeline *p = kit_pipeline(k);
+    p->hooks.now_ms = NULL; /* the real clock */
+    o.size_ms = 10000;
+    evs_pipeline_set(p, "state.dir", k->dir);
+    evs_pipeline_set(p, "commit.interval.ms", "5");
+    k->source = evs_source(p, "memory",
+                           EVS_OPTIONS("columns", "user VARCHAR, n INT", "partitions", "4",
+                                       "out_of_orderness", "0", "idle_timeout", "forever",
+                                       "close_after", "forever"));
+    return evs_window_by(k->source, "user", &o, "count(*) AS c, sum(n) AS s");
+}
+
+static void feed(kit *k, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        evs_status status;
+        while ((status = kit_event(k, i % 4, i / 4 * 10, i % 10, i)) == EVS_AGAIN)
+            evs_pipeline_wait(k->p, 1, NULL);
+        OK(status);
+    }
+}
+
+static long total(const table *t)
+{
+    long sum = 0;
+    for (size_t i = 0; i < t->count; i++) {
+        const char *last = strrchr(t->rows[i].text, '|'), *p = last - 1;
+        while (*p != '|')
+            p--;
+        sum += atol(p + 1);
+    }
+    return sum;
+}
+
+static void test_start_counts_everything_once_with_any_number_of_workers(void **state)
+{
+    kit *k = *state;
+    char *first = NULL;
+    for (int workers = 1; workers <= 8; workers *= 2) {
+        char *text;
+        database_clear(&k->db);
+        remove_dir(k->dir);
+        evs_sink(counting(k), "txn", NULL);
+        OK(evs_pipeline_start(k->p, workers, &k->err));
+        feed(k, 0, EVENTS);
+        OK(evs_stream_push_end(k->source, &k->err));
+        OK(evs_pipeline_wait(k->p, 30000, &k->err));
+        assert_string_equal(evs_pipeline_state(k->p), "stopped");
+        assert_int_equal(total(&k->db.committed), EVENTS);
+        assert_true(k->db.epoch > 1);
+        text = table_text(&k->db.committed);
+        if (first)
+            assert_string_equal(text, first);
+        free(first);
+        first = text;
+        OK(evs_pipeline_close(k->p, &k->err));
+    }
+    free(first);
+}
+
+/* host code that notices when it is called twice at once */
+typedef struct witness {
+    atomic_int inside;
+    atomic_long rows;
+    atomic_bool twice;
+} witness;
+
+static evs_status look(const evs_row *row, void *user_data)
+{
+    witness *w = user_data;
+    (void)row;
+    if (atomic_fetch_add(&w->inside, 1))
+        atomic_store(&w->twice, true);
+    atomic_fetch_add(&w->rows, 1);
+    atomic_fetch_sub(&w->inside, 1);
+    return EVS_OK;
+}
+
+static void test_each_is_called_one_at_a_time(void **state)
+{
+    kit *k = *state;
+    witness w = {0};
+    evs_sink(counting(k), "txn", NULL);
+    evs_each(k->source, look, &w);
+    OK(evs_pipeline_start(k->p, 4, &k->err));
+    feed(k, 0, EVENTS);
+    OK(evs_stream_push_end(k->source, &k->err));
+    OK(evs_pipeline_wait(k->p, 30000, &k->err));
+    assert_int_equal(w.rows, EVENTS);
+    assert_false(w.twice);
+}
+
+typedef struct observer {
+    kit *k;
+    atomic_bool stop;
+} observer;
+
+static void *observe(void *argument)
+{
+    observer *o = argument;
+    while (!atomic_load(&o->stop)) {
+        double v;
+        evs_pipeline_metric(o->k->p, "events_in_total", &v);
+        evs_pipeline_metric(o->k->p, "state_size_bytes", &v);
+    }
+    return NULL;
+}
+
+static void test_host_commits_and_looks_while_workers_run(void **state)
+{
+    kit *k = *state;
+    observer o = {.k = k};
+    pthread_t thread;
+    const char *text = NULL;
+    evs_stream *w = counting(k);
+    evs_sink(w, "txn", NULL);
+    OK(evs_pipeline_start(k->p, 2, &k->err));
+    assert_int_equal(pthread_create(&thread, NULL, observe, &o), 0);
+    for (int i = 0; i < 50; i++) {
+        feed(k, i * 100, i * 100 + 100);
+        while (strcmp(evs_pipeline_state(k->p), "connecting") == 0)
+            evs_pipeline_wait(k->p, 1, NULL);
+        OK(evs_pipeline_commit(k->p, &k->err));
+        OK(evs_pipeline_metrics_text(k->p, &text, &k->err));
+        OK(evs_pipeline_explain_window(w, 0, &text, &k->err));
+        evs_pipeline_state(k->p);
+    }
+    OK(evs_stream_push_end(k->source, &k->err));
+    OK(evs_pipeline_wait(k->p, 30000, &k->err));
+    atomic_store(&o.stop, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(total(&k->db.committed), 5000);
+}
+
+static void test_close_and_release_while_workers_run(void **state)
+{
+    kit *k = *state;
+    for (int round = 0; round < 10; round++) {
+        evs_sink(counting(k), "txn", NULL);
+        OK(evs_pipeline_start(k->p, 3, &k->err));
+        feed(k, 0, round * 300);
+        if (round % 2)
+            OK(evs_pipeline_close(k->p, &k->err));
+        evs_pipeline_unref(k->p);
+        k->p = NULL;
+    }
+    evs_sink(counting(k), "txn", NULL);
+    OK(evs_pipeline_start(k->p, 3, &k->err));
+    feed(k, 0, 5000);
+    OK(evs_stream_push_end(k->source, &k->err));
+    OK(evs_pipeline_wait(k->p, 30000, &k->err));
+    assert_int_equal(total(&k->db.committed), 5000);
+}
+
+static void test_failure_in_a_worker_is_told_by_wait(void **state)
+{
+    kit *k = *state;
+    evs_sink(counting(k), "txn", NULL);
+    k->db.for_good = true;
+    k->db.fail_writes = 1;
+    OK(evs_pipeline_start(k->p, 2, &k->err));
+    feed(k, 0, 100);
+    FAILS(evs_pipeline_wait(k->p, 30000, &k->err), EVS_ERR_IO, "step \"sink_1\": write failed");
+    assert_non_null(strstr(evs_pipeline_state(k->p), "failed: step \"sink_1\""));
+    FAILS(evs_pipeline_commit(k->p, &k->err), EVS_ERR_IO, "write failed");
+    OK(evs_pipeline_close(k->p, &k->err));
+}
+
+static void test_failed_commits_replay_with_workers(void **state)
+{
+    kit *k = *state;
+    evs_sink(counting(k), "txn", NULL);
+    evs_pipeline_set(k->p, "retry.backoff.ms", "1ms");
+    k->db.for_good = true;
+    k->db.fail_commits = 3;
+    OK(evs_pipeline_start(k->p, 4, &k->err));
+    feed(k, 0, EVENTS);
+    OK(evs_stream_push_end(k->source, &k->err));
+    OK(evs_pipeline_wait(k->p, 30000, &k->err));
+    assert_int_equal(total(&k->db.committed), EVENTS);
+    assert_int_equal(kit_metric(k, "aborts_total"), 3);
+}
+
+static void test_sink_without_room_makes_inputs_wait(void **state)
+{
+    kit *k = *state;
+    evs_sink(counting(k), "txn", NULL);
+    k->db.no_room = 20;
+    k->db.fail_flushes = 2;
+    evs_pipeline_set(k->p, "retry.backoff.ms", "1ms");
+    OK(evs_pipeline_start(k->p, 4, &k->err));
+    feed(k, 0, EVENTS);
+    OK(evs_stream_push_end(k->source, &k->err));
+    OK(evs_pipeline_wait(k->p, 30000, &k->err));
+    assert_int_equal(total(&k->db.committed), EVENTS);
+}
+
+static void test_misuse_of_modes(void **state)
+{
+    kit *k = *state;
+    evs_sink(counting(k), "txn", NULL);
+    FAILS(evs_pipeline_start(k->p, 0, &k->err), EVS_ERR_INVALID, "0 workers: 1 to 64");
+    FAILS(evs_pipeline_start(k->p, 65, &k->err), EVS_ERR_INVALID, "65 workers");
+    FAILS(evs_pipeline_wait(k->p, 0, &k->err), EVS_ERR_MISUSE, "was not started");
+    OK(evs_pipeline_start(k->p, 2, &k->err));
+    FAILS(evs_pipeline_start(k->p, 2, &k->err), EVS_ERR_MISUSE, "started already");
+    FAILS(evs_pipeline_poll(k->p, 0, &k->err), EVS_ERR_MISUSE, "threads of its own");
+    assert_int_equal(evs_pipeline_fd(k->p), -1);
+    assert_int_equal(evs_pipeline_next_ms(k->p), -1);
+    assert_int_equal(evs_pipeline_wait(k->p, 1, &k->err), EVS_AGAIN);
+    OK(evs_pipeline_close(k->p, &k->err));
+    FAILS(evs_pipeline_start(k->p, 2, &k->err), EVS_ERR_MISUSE, "started already");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        KIT_TEST(test_start_counts_everything_once_with_any_number_of_workers),
+        KIT_TEST(test_each_is_called_one_at_a_time),
+        KIT_TEST(test_host_commits_and_looks_while_workers_run),
+        KIT_TEST(test_close_and_release_while_workers_run),
+        KIT_TEST(test_failure_in_a_worker_is_told_by_wait),
+        KIT_TEST(test_failed_commits_replay_with_workers),
+        KIT_TEST(test_sink_without_room_makes_inputs_wait),
+        KIT_TEST(test_misuse_of_modes),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
