@@ -66,7 +66,7 @@ static bool equal_integer(comparison *c,
                           const evs__column *col,
                           uint32_t row)
 {
-    int64_t want, got;
+    int64_t want = 0, got;
     int32_t narrow = 0;
 
     if (node->kind == EVS__AVRO_INT) {
@@ -86,8 +86,8 @@ static bool equal_double(comparison *c,
                          const evs__column *col,
                          uint32_t row)
 {
-    double want;
-    float narrow;
+    double want = 0;
+    float narrow = 0;
 
     if (node->kind == EVS__AVRO_FLOAT) {
         avro_value_get_float(v, &narrow);
