@@ -520,8 +520,8 @@ static void test_decode_failed_rows_leave_nothing(void **state)
         "{\"a\":1,\"b\":[{\"sku\":\"x\",\"tags\":[1]}],\"c\":\"z\"}",
         "{\"a\":null,\"b\":[],\"c\":null}",
         "{\"a\":1,\"b\":[{\"sku\":\"y\",\"tags\":[null]}],\"c\":null}",
-        "{\"a\":2,\"b\":[{\"sku\":\"p\",\"tags\":[]},{\"sku\":\"q\",\"tags\":[3,null]}],\"c\":"
-        "\"r\"}",
+        ("{\"a\":2,\"b\":[{\"sku\":\"p\",\"tags\":[]},{\"sku\":\"q\",\"tags\":[3,null]}],\"c\":"
+         "\"r\"}"),
     };
 
     (void)state;
