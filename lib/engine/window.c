@@ -24,7 +24,7 @@
  */
 #include "engine/window.h"
 
-#define BLOCK 512 /* rows between computing groups and adding to them: states stay in cache */
+#define BLOCK 512
 #define SCRATCH_KEEP 65536 /* larger batches give their scratch back */
 
 typedef struct rejected {
@@ -833,6 +833,8 @@ static void free_op(evs__operator *op)
     evs__free(ctx, w->result.ids);
     evs__free(ctx, w->result.runs);
     evs__heap_free(&w->result.dirty);
+    evs__column_unref(w->result.bounds[0]);
+    evs__column_unref(w->result.bounds[1]);
     evs__free(ctx, w->scratch);
     evs__buffer_free(&w->key_bytes);
     evs_type_unref(op->in_type);

@@ -40,7 +40,8 @@ typedef struct evs__result_scratch {
     uint32_t *ids;   /* their keys */
     evs__result_run *runs;
     uint32_t pick_count, run_count;
-    evs__heap dirty; /* open slices with changes, by start */
+    evs__heap dirty;        /* open slices with changes, by start */
+    evs__column *bounds[2]; /* window_start, window_end of the last full batch of one slice */
 } evs__result_scratch;
 
 typedef struct evs__window_op {

@@ -90,26 +90,52 @@ static evs_status pick_changed(evs__window_op *w)
 
 /* ---- make ---- */
 
-static evs_status append_window(const evs__window_op *w, const evs__result_run *run, evs_batch *b)
+/* A slice of many groups fills batch after batch with the same bounds: they share two columns. */
+static bool share_bounds(evs__window_op *w, const evs__result_run *run, evs_batch *b)
+{
+    evs__column **shared = w->result.bounds, **columns = b->columns + w->key_count;
+
+    if (run->n < EVS_BATCH_ROWS_MAX)
+        return false;
+    if (shared[0] && shared[0]->i64[0] == run->slice->start &&
+        shared[1]->i64[0] == run->slice->end) {
+        for (int i = 0; i < 2; i++) {
+            evs__column_unref(columns[i]);
+            columns[i] = evs__column_ref(shared[i]);
+        }
+        return true;
+    }
+    for (int i = 0; i < 2; i++) {
+        evs__column_unref(shared[i]);
+        shared[i] = evs__column_ref(columns[i]);
+    }
+    return false;
+}
+
+static void append_window(evs__window_op *w, const evs__result_run *run, evs_batch *b)
 {
     evs__column *start = b->columns[w->key_count], *end = b->columns[w->key_count + 1];
+    int64_t time = evs__time_sub(run->slice->end, 1);
 
-    for (uint32_t i = 0; i < run->n; i++) {
-        evs__column_append_i64(start, run->slice->start);
-        evs__column_append_i64(end, run->slice->end);
-        b->times[run->from + i] = evs__time_sub(run->slice->end, 1);
+    if (!share_bounds(w, run, b)) {
+        for (uint32_t i = 0; i < run->n; i++) {
+            evs__column_append_i64(start, run->slice->start);
+            evs__column_append_i64(end, run->slice->end);
+        }
     }
+    for (uint32_t i = 0; i < run->n; i++)
+        b->times[run->from + i] = time;
     for (uint32_t i = 0; i < run->n && run->slice->flags; i++) {
         uint8_t flags = run->slice->flags[w->result.picks[run->from + i]];
         b->kinds[run->from + i] = flags & EVS__GROUP_EMITTED ? EVS_ROW_UPDATE : EVS_ROW_INSERT;
     }
-    return EVS_OK;
 }
 
 static evs_status append_run(evs__window_op *w, const evs__result_run *run, evs_batch *b)
 {
-    evs_status status = append_window(w, run, b);
+    evs_status status = EVS_OK;
 
+    append_window(w, run, b);
     for (uint32_t i = 0; i < w->aggregates.count && !status; i++) {
         const evs__aggregate *a = &w->aggregates.items[i];
         evs__agg_groups groups = evs__agg_view(w->state, run->slice, &w->aggregates, i);

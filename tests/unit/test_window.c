@@ -161,6 +161,56 @@ static void test_result_time_is_end_minus_one(void **state)
     kit_close(&k);
 }
 
+/* every row of the results: key, window, value, in order of first sight within each window */
+static void check_many(evs_window *w, int keys, const int64_t *starts, int windows)
+{
+    int64_t start, end, key, n;
+    int at = 0;
+    evs_batch *batch = NULL;
+
+    while (evs_window_take(w, &batch, NULL) == EVS_OK) {
+        assert_true(evs_batch_rows(batch) <= EVS_BATCH_ROWS_MAX);
+        for (size_t i = 0; i < evs_batch_rows(batch); i++, at++) {
+            evs_row row = evs_batch_row(batch, i);
+            assert_int_equal(evs_row_int(&row, 0, &key), EVS_OK);
+            assert_int_equal(evs_row_int(&row, 1, &start), EVS_OK);
+            assert_int_equal(evs_row_int(&row, 2, &end), EVS_OK);
+            assert_int_equal(evs_row_int(&row, 3, &n), EVS_OK);
+            assert_true(at / keys < windows);
+            assert_int_equal(start, starts[at / keys]);
+            assert_int_equal(end, start + 10);
+            assert_int_equal(evs_row_time(&row), end - 1);
+            assert_int_equal(key, (at % keys) * 7919LL % keys);
+            assert_int_equal(n, 1);
+        }
+        evs_batch_unref(batch);
+    }
+    assert_int_equal(at, keys * windows);
+}
+
+static void test_results_of_many_keys_come_in_batches_with_their_windows(void **state)
+{
+    enum { KEYS = 10007 };
+    static const int64_t starts[] = {0, 10, 30};
+    (void)state;
+    for (int32_t emit = EVS_EMIT_CHANGES; emit <= EVS_EMIT_FINAL; emit++) {
+        evs_window_options o = kit_options(10, emit);
+        char row[32];
+        kit k;
+        kit_open(&k, "a INT", "a", "count(*)", &o);
+        for (int window = 0; window < 3; window++) {
+            for (int i = 0; i < KEYS; i++) {
+                snprintf(row, sizeof(row), "%d", (int)(i * 7919LL % KEYS));
+                kit_row(&k, starts[window] + i % 10, row);
+            }
+        }
+        if (emit == EVS_EMIT_FINAL)
+            kit_advance(&k, 100);
+        check_many(k.window, KEYS, starts, 3);
+        kit_close(&k);
+    }
+}
+
 static void test_changes_insert_then_update_only_what_changed(void **state)
 {
     evs_window_options o = kit_options(10, EVS_EMIT_CHANGES);
@@ -796,6 +846,7 @@ int main(void)
         cmocka_unit_test(test_grace_forever_closes_at_the_end_of_time_only),
         cmocka_unit_test(test_final_order_is_end_then_first_sight),
         cmocka_unit_test(test_result_time_is_end_minus_one),
+        cmocka_unit_test(test_results_of_many_keys_come_in_batches_with_their_windows),
         cmocka_unit_test(test_changes_insert_then_update_only_what_changed),
         cmocka_unit_test(test_null_key_goes_to_the_dead_letters),
         cmocka_unit_test(test_null_key_group_is_a_key_like_another),
