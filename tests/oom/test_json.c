@@ -12,14 +12,15 @@
     "items ARRAY<STRUCT<sku VARCHAR, n INT, tags ARRAY<VARCHAR>>>, attributes MAP<DOUBLE>"
 
 static const char *const events[] = {
-    "{\"id\":1,\"name\":\"plain\",\"raw\":\"AAEC\",\"order\":{\"total\":1.5,\"to\":{\"city\":\"x\"}"
-    "},"
-    "\"items\":[{\"sku\":\"a\",\"n\":1,\"tags\":[\"t\",\"u\"]},{\"sku\":\"b\"}],"
-    "\"attributes\":{\"p\":1,\"q\":null}}",
+    ("{\"id\":1,\"name\":\"plain\",\"raw\":\"AAEC\",\"order\":{\"total\":1.5,\"to\":{\"city\":"
+     "\"x\"}"
+     "},"
+     "\"items\":[{\"sku\":\"a\",\"n\":1,\"tags\":[\"t\",\"u\"]},{\"sku\":\"b\"}],"
+     "\"attributes\":{\"p\":1,\"q\":null}}"),
     "{\"id\":2,\"na\\u006de\":\"caf\\u00e9 \\\"quoted\\\"\",\"unwanted\":{\"deep\":[1,2]}}",
     "{\"id\":\"no\"}",
-    "{\"id\":3,\"attributes\":{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,"
-    "\"i\":9,\"j\":10,\"k\":11,\"l\":12,\"m\":13,\"n\":14,\"o\":15,\"p\":16,\"q\":17,\"r\":18}}",
+    ("{\"id\":3,\"attributes\":{\"a\":1,\"b\":2,\"c\":3,\"d\":4,\"e\":5,\"f\":6,\"g\":7,\"h\":8,"
+     "\"i\":9,\"j\":10,\"k\":11,\"l\":12,\"m\":13,\"n\":14,\"o\":15,\"p\":16,\"q\":17,\"r\":18}}"),
     "{ \"id\": 4, \"items\": [{\"tags\": []}, null], \"name\": null }",
 };
 #define EVENTS (sizeof(events) / sizeof(events[0]))
