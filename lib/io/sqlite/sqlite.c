@@ -10,15 +10,33 @@
  * result has one row. Rows without a key are appended. A NULL in a key column is equal to NULL here
  * (SQLite's indexes hold it for unlike), so such a row is replaced by delete and insert. Another
  * process that holds the database is waited for (busy.timeout.ms), then it is a retriable error and
- * the pipeline keeps its input back.
+ * the pipeline keeps its input back. A full disk makes SQLite roll back: the epoch is aborted and
+ * replayed. One sink of a context writes a file.
  */
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "evstream/connector.h"
 
+#define ATTACHMENT "evs.sqlite.writers"
+
 enum { KEYS_MAX = 64, COLUMNS_MAX = 1000 };
+
+/* files that sinks of a context write: SQLite has one writer at a time, and a second one in the
+ * same thread would wait for the first for ever */
+typedef struct writer {
+    struct writer *next;
+    dev_t device;
+    ino_t inode;
+} writer;
+
+typedef struct writers {
+    pthread_mutex_t lock;
+    writer *first;
+} writers;
 
 typedef struct sqlite_sink {
     evs_context *ctx;
@@ -29,8 +47,12 @@ typedef struct sqlite_sink {
     evs_schema *schema;
     int columns, keys, task;
     bool in_transaction, text_times;
+    bool lost; /* SQLite rolled the transaction back by itself: abort and replay come next */
     int64_t busy_ms;
-    char *offsets; /* of recover */
+    char *offsets;           /* of recover */
+    const evs_batch *resume; /* batch whose writing stopped, and where */
+    size_t resume_at;
+    writer *claim;
 } sqlite_sink;
 
 static const evs_option_info options[] = {
@@ -49,6 +71,11 @@ static const evs_option_info options[] = {
      0, 0, EVS_OPTION_ENUM, 0},
     {0},
 };
+
+static evs_status nomem(sqlite_sink *s, evs_error **reterr)
+{
+    return evs_error_set(s->ctx, reterr, EVS_ERR_NOMEM, "out of memory");
+}
 
 static evs_status db_fail(sqlite_sink *s, evs_error **reterr, const char *what)
 {
@@ -69,15 +96,12 @@ static evs_status db_fail(sqlite_sink *s, evs_error **reterr, const char *what)
         evs_error_set(s->ctx, reterr, status, "sqlite \"%s\": %s: %s", s->path, what,
                       sqlite3_errmsg(s->db));
     /* FULL and IOERR may have rolled the transaction back */
-    if (s->in_transaction && sqlite3_get_autocommit(s->db))
+    if (s->in_transaction && sqlite3_get_autocommit(s->db)) {
         s->in_transaction = false;
+        s->lost = true;
+    }
     evs_error_annotate(s->ctx, reterr, busy, false, 0, NULL);
     return status;
-}
-
-static evs_status nomem(sqlite_sink *s, evs_error **reterr)
-{
-    return evs_error_set(s->ctx, reterr, EVS_ERR_NOMEM, "out of memory");
 }
 
 static evs_status run(sqlite_sink *s, const char *sql, evs_error **reterr)
@@ -89,8 +113,87 @@ static evs_status run(sqlite_sink *s, const char *sql, evs_error **reterr)
 static evs_status prepare(sqlite_sink *s, const char *sql, sqlite3_stmt **ret, evs_error **reterr)
 {
     int code = sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL);
-    return code == SQLITE_OK ? EVS_OK : db_fail(s, reterr, sql);
+    if (code == SQLITE_OK)
+        return EVS_OK;
+    if (code != SQLITE_ERROR)
+        return db_fail(s, reterr, "prepare");
+    /* our SQL is right: it is the table that is another one */
+    return evs_error_set(s->ctx, reterr, EVS_ERR_SCHEMA,
+                         "sqlite \"%s\": the table exists and does not fit the rows: %s", s->path,
+                         sqlite3_errmsg(s->db));
 }
+
+/* ---- one writer a file ---- */
+
+static void writers_free(evs_context *ctx, void *value)
+{
+    writers *w = value;
+    pthread_mutex_destroy(&w->lock);
+    evs_free(ctx, w);
+}
+
+static writers *writers_get(evs_context *ctx)
+{
+    writers *w = evs_context_attached(ctx, ATTACHMENT);
+    if (w || !(w = evs_alloc_array(ctx, 1, sizeof(*w))))
+        return w;
+    pthread_mutex_init(&w->lock, NULL);
+    if (evs_context_attach(ctx, ATTACHMENT, w, writers_free, NULL)) {
+        writers_free(ctx, w);
+        w = evs_context_attached(ctx, ATTACHMENT);
+    }
+    return w;
+}
+
+static evs_status claim_file(sqlite_sink *s, evs_error **reterr)
+{
+    const char *name = sqlite3_db_filename(s->db, "main");
+    writers *all = writers_get(s->ctx);
+    struct stat st;
+    writer *w;
+
+    if (!all)
+        return nomem(s, reterr);
+    if (!name || !*name || stat(name, &st) != 0)
+        return EVS_OK; /* in memory */
+    if (!(s->claim = evs_alloc_array(s->ctx, 1, sizeof(*s->claim))))
+        return nomem(s, reterr);
+    s->claim->device = st.st_dev;
+    s->claim->inode = st.st_ino;
+    pthread_mutex_lock(&all->lock);
+    for (w = all->first; w && (w->device != st.st_dev || w->inode != st.st_ino); w = w->next)
+        ;
+    if (!w) {
+        s->claim->next = all->first;
+        all->first = s->claim;
+    }
+    pthread_mutex_unlock(&all->lock);
+    if (!w)
+        return EVS_OK;
+    evs_free(s->ctx, s->claim);
+    s->claim = NULL;
+    return evs_error_set(
+        s->ctx, reterr, EVS_ERR_CONFIG,
+        "sqlite \"%s\": another sink of this program writes the file, and SQLite has "
+        "one writer at a time: use a file for each",
+        s->path);
+}
+
+static void give_up_claim(sqlite_sink *s)
+{
+    writers *all = s->claim ? evs_context_attached(s->ctx, ATTACHMENT) : NULL;
+    writer **at;
+    if (!all)
+        return;
+    pthread_mutex_lock(&all->lock);
+    for (at = &all->first; *at != s->claim; at = &(*at)->next)
+        ;
+    *at = s->claim->next;
+    pthread_mutex_unlock(&all->lock);
+    evs_free(s->ctx, s->claim);
+}
+
+/* ---- tables and statements ---- */
 
 static const char *sql_type(const sqlite_sink *s, evs_type_id id)
 {
@@ -199,7 +302,8 @@ static evs_status open_database(sqlite_sink *s, const evs_config *config, evs_er
         return status;
     snprintf(pragma, sizeof(pragma), "PRAGMA synchronous=%s",
              evs_config_string(config, "synchronous"));
-    if ((status = run(s, pragma, reterr)) || (status = run(s, epochs_table, reterr)) ||
+    if ((status = run(s, pragma, reterr)) || (status = claim_file(s, reterr)) ||
+        (status = run(s, epochs_table, reterr)) ||
         (status = make_statements(s, evs_config_string(config, "table"), reterr)) ||
         (status = prepare(s, "BEGIN IMMEDIATE", &s->begin, reterr)) ||
         (status = prepare(s, "COMMIT", &s->commit, reterr)))
@@ -219,6 +323,7 @@ static void sink_close(void *sink)
     sqlite3_finalize(s->begin);
     sqlite3_finalize(s->commit);
     sqlite3_finalize(s->epoch);
+    give_up_claim(s);
     sqlite3_close(s->db); /* rolls an open transaction back */
     evs_schema_unref(s->schema);
     evs_free(s->ctx, s->path);
@@ -416,9 +521,20 @@ static evs_status write_row(sqlite_sink *s,
 static evs_status begin(sqlite_sink *s, evs_error **reterr)
 {
     evs_status status = EVS_OK;
+    if (s->lost)
+        return evs_error_set(s->ctx, reterr, EVS_ERR_STATE,
+                             "sqlite \"%s\": the transaction was rolled back", s->path);
     if (!s->in_transaction && !(status = step_reset(s, s->begin, "begin", reterr)))
         s->in_transaction = true;
     return status;
+}
+
+/* a row that no retry will save */
+static bool is_hopeless(const sqlite_sink *s, evs_status status)
+{
+    int code = sqlite3_errcode(s->db);
+    return !s->lost && (code == SQLITE_CONSTRAINT || code == SQLITE_TOOBIG ||
+                        code == SQLITE_MISMATCH || status == EVS_ERR_UNSUPPORTED);
 }
 
 static evs_status sink_write(
@@ -428,31 +544,36 @@ static evs_status sink_write(
     const uint32_t *sel = evs_batch_selection(batch);
     const uint8_t *kinds = evs_batch_kinds(batch);
     size_t rows = evs_batch_rows(batch);
+    size_t i = s->resume == batch ? s->resume_at : 0;
     evs_column_view *views;
     evs_status status = begin(s, reterr);
 
+    s->resume = NULL;
     if (status)
         return status;
     views = evs_alloc_array(s->ctx, (size_t)s->columns, sizeof(*views));
     if (!views)
         return nomem(s, reterr);
-    for (int i = 0; i < s->columns; i++)
-        evs_batch_column(batch, (size_t)i, &views[i]);
-    for (size_t i = 0; !status && i < rows; i++) {
+    for (int c = 0; c < s->columns; c++)
+        evs_batch_column(batch, (size_t)c, &views[c]);
+    for (; !status && i < rows; i++) {
         evs_row row = {batch, NULL, sel ? sel[i] : (uint32_t)i, 0};
         evs_error *err = NULL;
         status = write_row(s, views, &row, kinds ? kinds[row.index] : EVS_ROW_INSERT, &err);
-        if (status && failed &&
-            (sqlite3_errcode(s->db) == SQLITE_CONSTRAINT ||
-             sqlite3_errcode(s->db) == SQLITE_TOOBIG || status == EVS_ERR_UNSUPPORTED)) {
+        if (!status)
+            continue;
+        if (failed && is_hopeless(s, status)) {
             failed(row.index, status, evs_error_message(err), user_data);
             evs_error_unref(err);
             status = EVS_OK;
-        } else if (status && reterr) {
-            *reterr = err;
-        } else {
-            evs_error_unref(err);
+            continue;
         }
+        s->resume = batch;
+        s->resume_at = i;
+        if (reterr)
+            *reterr = err;
+        else
+            evs_error_unref(err);
     }
     evs_free(s->ctx, views);
     return status;
@@ -468,7 +589,8 @@ static evs_status sink_commit(void *sink, int64_t epoch, const char *offsets, ev
     sqlite3_bind_text(s->epoch, 2, s->name, -1, SQLITE_STATIC);
     sqlite3_bind_int(s->epoch, 3, s->task);
     sqlite3_bind_int64(s->epoch, 4, epoch);
-    sqlite3_bind_text(s->epoch, 5, offsets, -1, SQLITE_TRANSIENT);
+    if (sqlite3_bind_text(s->epoch, 5, offsets, -1, SQLITE_TRANSIENT) != SQLITE_OK)
+        return nomem(s, reterr);
     if ((status = step_reset(s, s->epoch, "epoch", reterr)) ||
         (status = step_reset(s, s->commit, "commit", reterr)))
         return status;
@@ -482,7 +604,8 @@ static evs_status sink_abort(void *sink, evs_error **reterr)
     evs_status status = EVS_OK;
     if (!sqlite3_get_autocommit(s->db))
         status = run(s, "ROLLBACK", reterr);
-    s->in_transaction = false;
+    s->in_transaction = s->lost = false;
+    s->resume = NULL;
     return status;
 }
 
