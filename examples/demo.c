@@ -6,7 +6,7 @@
  *     demo [--brokers HOST:PORT] [--seconds N] [--database FILE] [--modules DIR]
  *
  *     page views --> topic --> views per page and 5 s -----> terminal (live) and SQLite
- *     purchases  --> topic --> items -> revenue per product -> SQLite
+ *     purchases  --> topic --> items -> revenue per product -> JSON lines
  *                         \--> average per customer --------> topic
  *
  * One in fifty purchases is broken on purpose: the producer refuses it, with the field. One in a
@@ -30,6 +30,7 @@ static const char purchase_avsc[] =
 
 struct demo {
     const char *brokers, *database, *modules;
+    char revenue[512]; /* beside the database: lines of JSON */
     int seconds;
     evs_context *ctx;
     evs_schema *purchase;
@@ -178,10 +179,13 @@ static evs_status build_views(struct demo *d, evs_error **reterr)
 
 static evs_status build_purchases(struct demo *d, evs_error **reterr)
 {
+    /* a database file has one writer, the other pipeline */
     evs_window_options w;
     evs_pipeline *p = NULL;
     evs_stream *purchases, *items;
     evs_status status = evs_pipeline_new(d->ctx, "evs-demo-purchases", &p, reterr);
+    snprintf(d->revenue, sizeof(d->revenue), "%s.revenue.jsonl", d->database);
+    (void)remove(d->revenue);
     if (status)
         return status;
     d->pipelines[1] = p;
@@ -194,8 +198,8 @@ static evs_status build_purchases(struct demo *d, evs_error **reterr)
                                                    "assign", "all"));
     items = evs_project(evs_explode(purchases, "items", "item"),
                         "item.sku AS sku, item.quantity * item.price AS amount");
-    evs_sink(evs_window_by(items, "sku", &w, "sum(amount) AS revenue, count(*) AS sold"), "sqlite",
-             EVS_OPTIONS("path", d->database, "table", "revenue", "time.format", "iso"));
+    evs_sink(evs_window_by(items, "sku", &w, "sum(amount) AS revenue, count(*) AS sold"), "file",
+             EVS_OPTIONS("path", d->revenue, "format", "json"));
     w.emit = EVS_EMIT_FINAL;
     evs_sink(evs_window_by(purchases, "customer", &w, "avg(total) AS average"), "kafka",
              EVS_OPTIONS("topic", "evs_demo_averages", "topic.create", "true", "format", "json"));
