@@ -5,7 +5,7 @@
  * At least once: a flush that ends well means that every row is acknowledged by the brokers. An
  * abort cannot take anything back; the epoch is written again. One delivery failure after
  * librdkafka's own retries fails the flush, and with it the commit, so nothing is lost.
- * (Transactions are another guarantee, of another issue's sink.)
+ * Kafka transactions would be another guarantee; this sink does not use them.
  */
 #include <string.h>
 
