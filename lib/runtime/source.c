@@ -482,25 +482,10 @@ static evs_status queue_read(evs__source *s, const evs_read *r, evs_error **rete
     return status;
 }
 
-evs_status evs__source_read(evs__source *s, size_t max, int64_t now_ms, evs_error **reterr)
+/* what a read without changes of the assignment came to: when the next one is due */
+static evs_status
+after_read(evs__source *s, evs_status status, evs_error *e, int64_t now_ms, evs_error **reterr)
 {
-    evs_error *e = NULL;
-    evs_read r = {0};
-    evs_status status, changed = EVS_OK;
-
-    atomic_store(&s->woken, false);
-    pthread_mutex_lock(&s->lock);
-    /* 0: only rebalances and their like are served */
-    status = s->fn->read(s->handle, is_partial(s) ? 0 : max, 0, &r, &e);
-    if (s->changed)
-        changed = after_changes(s, now_ms, reterr);
-    if (!status)
-        status = queue_read(s, &r, &e);
-    pthread_mutex_unlock(&s->lock);
-    if (changed < 0) {
-        evs_error_unref(e);
-        return changed;
-    }
     if (status == EVS_AGAIN && is_partial(s))
         return wait_for_all(s, now_ms, reterr);
     s->trouble = evs_error_unref(s->trouble);
@@ -516,6 +501,31 @@ evs_status evs__source_read(evs__source *s, size_t max, int64_t now_ms, evs_erro
     }
     evs__node_prefix(s->node, &e);
     return evs__error_move(reterr, e);
+}
+
+evs_status evs__source_read(evs__source *s, size_t max, int64_t now_ms, evs_error **reterr)
+{
+    evs_error *e = NULL;
+    evs_read r = {0};
+    evs_status status, changed = EVS_OK;
+
+    atomic_store(&s->woken, false);
+    /* to the end: the host looks at `trouble` meanwhile */
+    pthread_mutex_lock(&s->lock);
+    /* 0: only rebalances and their like are served */
+    status = s->fn->read(s->handle, is_partial(s) ? 0 : max, 0, &r, &e);
+    if (s->changed)
+        changed = after_changes(s, now_ms, reterr);
+    if (!status)
+        status = queue_read(s, &r, &e);
+    if (changed < 0) {
+        evs_error_unref(e);
+        status = changed;
+    } else {
+        status = after_read(s, status, e, now_ms, reterr);
+    }
+    pthread_mutex_unlock(&s->lock);
+    return status;
 }
 
 /* ---- positions ---- */
