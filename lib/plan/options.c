@@ -22,6 +22,11 @@ const evs_option_info evs__pipeline_option_table[] = {
      "Folder for snapshots; without one, state and the positions that belong to it are lost with "
      "the process",
      "0.1", 0, 0, EVS_OPTION_STRING, 0},
+    {"state.missing", "refuse", "refuse|begin",
+     "What happens at a start when the plan has windows, the consumer group has a position and "
+     "state.dir has no state that belongs to it: the start is refused, or windows begin there, "
+     "empty",
+     "0.1", 0, 0, EVS_OPTION_ENUM, 0},
     {"commit.interval.ms", "1s", NULL, "Time between commits", "0.1", 1, 86400000,
      EVS_OPTION_DURATION, 0},
     {"connect.timeout.ms", "60s", NULL,

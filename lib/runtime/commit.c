@@ -4,6 +4,8 @@
  *   OPERATORS   what changed since the last epoch goes to the sinks (emit=changes)
  *   WRITE       batches that waited reach their sinks
  *   FLUSH       every sink confirms; sinks with a transaction that is not the authority commit
+ *   LETTERS     rows that sinks refused in the two steps before reach the dead letters' sink
+ *   CONFIRM     which confirms: no epoch is true while a letter of it may be lost
  *   SNAPSHOT    epoch N becomes true in state.dir; N-1 stays
  *   AUTHORITY   the transactional sink commits rows, N and offsets: N becomes true there
  *   OTHERS      the other sinks are told (two-phase sinks show their rows)
@@ -13,7 +15,8 @@
  * A commit is a small machine that is called again until it is through: a sink that is slow or
  * away, a full disk, cost no more than a step a call, and inputs wait meanwhile. Failures that may
  * pass are tried again with back-off. Any other before the epoch is true gives it up: sinks abort,
- * operators and positions go back to the last epoch (recover.c), and the pipeline replays. The
+ * operators and positions go back to the last epoch (recover.c), and the pipeline replays; a sink
+ * that cannot abort now is asked again, and why the epoch was given up stays what is told. The
  * caller has stopped all workers (evs__stand_still).
  */
 #include <stdio.h>
@@ -77,17 +80,36 @@ static evs_status flush_sink(evs__sink *s, int64_t wait_ms, evs_error **reterr)
     return status;
 }
 
+static evs_status confirm_sink(evs__sink *s, int64_t wait_ms, evs_error **reterr)
+{
+    evs_status status = flush_sink(s, wait_ms, reterr);
+    return !status && is_other_transaction(s) ? commit_sink(s, reterr) : status;
+}
+
+/* all but the dead letters: others may still add to them */
 static evs_status flush_sinks(evs__runtime *rt, int64_t wait_ms, evs_error **reterr)
 {
     evs__commit *c = &rt->commit;
     for (; c->at < rt->sink_count; c->at++) {
-        evs_status status = flush_sink(&rt->sinks[c->at], wait_ms, reterr);
-        if (!status && is_other_transaction(&rt->sinks[c->at]))
-            status = commit_sink(&rt->sinks[c->at], reterr);
+        evs__sink *s = &rt->sinks[c->at];
+        evs_status status =
+            s == evs__dead_letters_sink(rt) ? EVS_OK : confirm_sink(s, wait_ms, reterr);
         if (status)
             return status;
     }
     return EVS_OK;
+}
+
+static evs_status write_letters(evs__runtime *rt, int64_t now_ms, evs_error **reterr)
+{
+    evs_status status = evs__dead_letters_flush(rt, now_ms, reterr);
+    return status ? status : write_pending(rt, now_ms, reterr);
+}
+
+static evs_status confirm_letters(evs__runtime *rt, int64_t wait_ms, evs_error **reterr)
+{
+    evs__sink *s = evs__dead_letters_sink(rt);
+    return s ? confirm_sink(s, wait_ms, reterr) : EVS_OK;
 }
 
 static evs_status write_file(evs__runtime *rt, evs_error **reterr)
@@ -150,7 +172,8 @@ static void commit_sources(evs__runtime *rt)
 {
     for (uint32_t i = 0; i < rt->source_count; i++) {
         evs_error *e = NULL;
-        if (evs__source_commit(&rt->sources[i], &e))
+        /* EVS_AGAIN: on the way; the next epoch's offsets take its place if it gets lost */
+        if (evs__source_commit(&rt->sources[i], &e) < 0)
             evs__log(rt->ctx, EVS_LOG_WARNING, "commit", "%s", evs_error_message(e));
         evs_error_unref(e);
     }
@@ -204,6 +227,10 @@ static evs_status run_phase(evs__runtime *rt, int64_t now_ms, int64_t wait_ms, e
         if (!status)
             status = flush_sinks(rt, wait_ms, reterr);
         return !status && evs__dies(rt, "flushed") ? died(rt, reterr) : status;
+    case EVS__COMMIT_LETTERS:
+        return write_letters(rt, now_ms, reterr);
+    case EVS__COMMIT_CONFIRM:
+        return confirm_letters(rt, wait_ms, reterr);
     case EVS__COMMIT_SNAPSHOT:
         status = write_snapshot(rt, reterr);
         return !status && evs__dies(rt, "snapshot") ? died(rt, reterr) : status;
@@ -219,25 +246,44 @@ static evs_status run_phase(evs__runtime *rt, int64_t now_ms, int64_t wait_ms, e
     }
 }
 
-/* the epoch cannot become true: go back */
-static evs_status give_up(evs__runtime *rt, int64_t now_ms, evs_error *why, evs_error **reterr)
+/* back to the last epoch; c->trouble stays the reason, whatever happens on the way */
+static evs_status go_back(evs__runtime *rt, int64_t now_ms, evs_error **reterr)
 {
     evs__commit *c = &rt->commit;
-    evs_status status;
+    evs_error *e = NULL;
+    evs_status status = evs__rollback(rt, &c->at, &e);
 
-    evs__log(rt->ctx, EVS_LOG_WARNING, "commit", "epoch %lld is given up: %s", (long long)c->epoch,
-             evs_error_message(why));
-    status = evs__rollback(rt, reterr);
+    if (status && evs_error_is_retriable(e)) {
+        evs__log(rt->ctx, EVS_LOG_WARNING, "commit", "going back: %s", evs_error_message(e));
+        evs_error_unref(e);
+        c->retry_ms = evs__time_add(now_ms, evs__next_backoff(rt, &c->backoff_ms));
+        return EVS_AGAIN;
+    }
     enter(c, EVS__COMMIT_IDLE);
     if (status) {
-        evs_error_unref(why);
-        return status;
+        evs_error_prefix(rt->ctx, &e,
+                         "%s; going back to epoch %lld: ", evs_error_message(c->trouble),
+                         (long long)rt->epoch);
+        return evs__error_move(reterr, e);
     }
-    evs_error_unref(c->trouble);
-    c->trouble = why;
     c->retry_ms = evs__time_add(now_ms, evs__next_backoff(rt, &c->backoff_ms));
     rt->next_commit_ms = evs__time_add(c->retry_ms, rt->commit_interval_ms);
     return EVS_AGAIN;
+}
+
+/* the epoch cannot become true */
+static evs_status give_up(evs__runtime *rt, int64_t now_ms, evs_error *why, evs_error **reterr)
+{
+    evs__commit *c = &rt->commit;
+
+    evs__log(rt->ctx, EVS_LOG_WARNING, "commit", "epoch %lld is given up: %s", (long long)c->epoch,
+             evs_error_message(why));
+    evs_error_unref(c->trouble);
+    c->trouble = why;
+    evs__metric_add(rt->aborts, 1);
+    evs__dead_letters_drop(rt);
+    enter(c, EVS__COMMIT_ABORT);
+    return go_back(rt, now_ms, reterr);
 }
 
 static evs_status handle_failure(evs__runtime *rt, int64_t now_ms, evs_error *e, evs_error **reterr)
@@ -256,7 +302,8 @@ static evs_status handle_failure(evs__runtime *rt, int64_t now_ms, evs_error *e,
     }
     if (rt->died || evs_error_is_fatal(e) || status == EVS_ERR_NOMEM ||
         status == EVS_ERR_CALLBACK ||
-        (c->phase != EVS__COMMIT_FLUSH && c->phase != EVS__COMMIT_AUTHORITY))
+        (c->phase != EVS__COMMIT_FLUSH && c->phase != EVS__COMMIT_CONFIRM &&
+         c->phase != EVS__COMMIT_AUTHORITY))
         return evs__error_move(reterr, e);
     return give_up(rt, now_ms, e, reterr);
 }
@@ -283,6 +330,8 @@ evs_status evs__commit_step(evs__runtime *rt, int64_t wait_ms, evs_error **reter
         if (c->retry_ms > now_ms)
             return EVS_AGAIN;
         c->retry_ms = INT64_MIN;
+        if (c->phase == EVS__COMMIT_ABORT)
+            return go_back(rt, now_ms, reterr);
         status = run_phase(rt, now_ms, wait_ms, &e);
         if (status < 0)
             return handle_failure(rt, now_ms, e, reterr);

@@ -5,9 +5,9 @@
  *
  * Each is counted by stage. What becomes of it says on_error: a row for the sink of
  * evs_dead_letters() (without one a line in the log, RATE a second at most), nothing, or the end of
- * the pipeline. Rows are gathered and written after each job; they are outside of the commit
- * protocol, so a replay may repeat them. The payload is the event's bytes; rows that came from no
- * bytes (results of windows, columns of the host) are shown as JSON.
+ * the pipeline. Rows are gathered and written after each job, and within a commit before its epoch
+ * is true: a crash loses none, a replay may repeat them. The payload is the event's bytes; rows
+ * that came from no bytes (results of windows, columns of the host) are shown as JSON.
  */
 #include "runtime/runtime.h"
 
@@ -254,6 +254,11 @@ void evs__dead_letter_add(evs__runtime *rt,
         log_letter(rt, node, in, stage, message);
     }
     pthread_mutex_unlock(&box->lock);
+}
+
+evs__sink *evs__dead_letters_sink(evs__runtime *rt)
+{
+    return rt->box->sink;
 }
 
 evs_status evs__dead_letters_flush(evs__runtime *rt, int64_t now_ms, evs_error **reterr)

@@ -139,25 +139,26 @@ static evs_status restore_state(evs__runtime *rt, evs_error **reterr)
                      (long long)rt->epoch);
 }
 
-evs_status evs__rollback(evs__runtime *rt, evs_error **reterr)
+evs_status evs__rollback(evs__runtime *rt, uint32_t *at, evs_error **reterr)
 {
-    evs_status status = EVS_OK;
+    evs_status status;
 
-    evs__metric_add(rt->aborts, 1);
-    evs__dead_letters_drop(rt);
-    for (uint32_t i = 0; !status && i < rt->sink_count; i++)
-        status = evs__sink_abort(&rt->sinks[i], reterr);
-    if (!status)
-        status = restore_state(rt, reterr);
+    for (; *at < rt->sink_count; ++*at) {
+        if ((status = evs__sink_abort(&rt->sinks[*at], reterr)))
+            return status;
+    }
+    status = restore_state(rt, reterr);
     for (uint32_t n = 0; n < rt->plan->node_count; n++) {
         for (uint32_t i = 0; rt->stages[n] && i < rt->stages[n]->shard_count; i++)
             evs__shard_restored(&rt->stages[n]->shards[i]);
     }
     for (uint32_t i = 0; !status && i < rt->source_count; i++)
         status = evs__source_seek_back(&rt->sources[i], reterr);
+    if (status)
+        return status;
     if (rt->phase == EVS__PHASE_ENDING)
         rt->phase = EVS__PHASE_RUNNING;
     rt->windows_ended = false;
     atomic_store(&rt->dirty, false);
-    return status;
+    return EVS_OK;
 }

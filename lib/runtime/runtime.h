@@ -216,10 +216,13 @@ typedef enum evs__commit_phase {
     EVS__COMMIT_OPERATORS, /* flush what changed */
     EVS__COMMIT_WRITE,     /* pending batches reach their sinks */
     EVS__COMMIT_FLUSH,     /* sinks confirm */
+    EVS__COMMIT_LETTERS,   /* rows that sinks refused on the way reach the dead letters ... */
+    EVS__COMMIT_CONFIRM,   /* ... and are confirmed there */
     EVS__COMMIT_SNAPSHOT,
     EVS__COMMIT_AUTHORITY, /* the transactional sink */
     EVS__COMMIT_OTHERS,
-    EVS__COMMIT_SOURCES /* offsets of consumer groups */
+    EVS__COMMIT_SOURCES, /* offsets of consumer groups */
+    EVS__COMMIT_ABORT    /* given up: back to the last epoch */
 } evs__commit_phase;
 
 typedef struct evs__commit {
@@ -446,6 +449,8 @@ void evs__dead_letter_add(evs__runtime *rt,
                           const char *stage,
                           evs_status status,
                           const char *message);
+/* where they go; NULL: nowhere */
+evs__sink *evs__dead_letters_sink(evs__runtime *rt);
 /* to the sink; also tells what on_error=fail or missing memory demands */
 evs_status evs__dead_letters_flush(evs__runtime *rt, int64_t now_ms, evs_error **reterr);
 void evs__dead_letters_drop(evs__runtime *rt);
@@ -456,8 +461,9 @@ void evs__dead_letters_drop(evs__runtime *rt);
 evs_status evs__commit_step(evs__runtime *rt, int64_t wait_ms, evs_error **reterr);
 /* load what belongs to the last epoch; operators are built, nothing was read */
 evs_status evs__recover(evs__runtime *rt, evs_error **reterr);
-/* back to the last epoch, in the same process */
-evs_status evs__rollback(evs__runtime *rt, evs_error **reterr);
+/* back to the last epoch, in the same process; sinks before `*at` have undone their part. What
+ * fails retriably may be called again. */
+evs_status evs__rollback(evs__runtime *rt, uint32_t *at, evs_error **reterr);
 bool evs__dies(evs__runtime *rt, const char *step);
 
 /* ---- schedule.c ---- */

@@ -224,7 +224,8 @@ typedef struct loading {
     bool headed;
     int64_t epoch;
     uint32_t sections;
-    uint32_t states; /* shards loaded */
+    uint32_t sources; /* loaded: all of them, in the order they are written in */
+    uint32_t states;  /* shards loaded, likewise */
     bool ended;
     evs_error **reterr;
 } loading;
@@ -321,6 +322,8 @@ static evs_status load_source(loading *l, uint32_t node, reading r)
 
     if (!s || r.bad)
         return corrupt(l, "a source is unknown");
+    if (s != &l->rt->sources[l->sources] || l->states)
+        return corrupt(l, "a source is missing or there twice");
     status = check_identity(l, s, identity);
     if (!status && topics != s->topic_count)
         status = evs__fail(l->rt->ctx, l->reterr, EVS_ERR_STATE,
@@ -340,19 +343,25 @@ static evs_status load_source(loading *l, uint32_t node, reading r)
         at.time.watermark = (int64_t)get_u64(&r);
         s->partitions[i].now = s->partitions[i].epoch = at;
     }
+    l->sources++;
     return EVS_OK;
 }
 
 static evs_status load_state(loading *l, uint32_t node, uint32_t part, reading r)
 {
     evs__runtime *rt = l->rt;
+    uint32_t before = 0;
     for (uint32_t n = 0; n < rt->plan->node_count; n++) {
         evs__stage *stage = rt->stages[n];
         evs_error *e = NULL;
-        if (!stage || evs__node_ordinal(stage->node) != node)
+        if (!stage || evs__node_ordinal(stage->node) != node) {
+            before += stage ? stage->shard_count : 0;
             continue;
+        }
         if (part >= stage->shard_count)
             break;
+        if (before + part != l->states)
+            return corrupt(l, "state of a step is missing or there twice");
         if (stage->shards[part].op->fn->restore(stage->shards[part].op, r.p, r.left, &e)) {
             evs_error_prefix(rt->ctx, &e, "%s: step \"%s\": ", l->what, stage->node->name);
             return evs__error_move(l->reterr, e);
@@ -441,8 +450,12 @@ evs_status evs__image_load(evs__runtime *rt,
         status = load_section(&l, kind, node, part, (reading){r.p, n, false});
         get_bytes(&r, n + CRC_LEN);
     }
-    if (!status && (!l.ended || l.states != shards_of(rt)))
+    if (!status && !l.ended)
         status = corrupt(&l, "its end is missing");
+    if (!status && l.sources != rt->source_count)
+        status = corrupt(&l, "positions of a source are missing");
+    if (!status && l.states != shards_of(rt))
+        status = corrupt(&l, "state of a step is missing");
     if (!status)
         *ret_epoch = l.epoch;
     return status;

@@ -38,7 +38,7 @@ static int64_t on_assigned(void *runtime, uint32_t topic, int32_t number)
         s->assigned_count++;
     p->assigned = true;
     p->positioned = p->now.offset >= 0;
-    p->check_committed = p->now.offset >= 0;
+    p->check_committed = p->now.offset >= 0 || evs__plan_has_window(s->rt->plan);
     s->changed = true;
     return p->now.offset;
 }
@@ -432,18 +432,49 @@ static evs_status wait_for_all(evs__source *s, int64_t now_ms, evs_error **reter
     return EVS_AGAIN;
 }
 
+/*
+ * The group is somewhere and we have nothing of what was before: the folder was lost, or never was
+ * there. Windows would silently lack it. Who wants that says so, and goes on there.
+ */
+static evs_status
+state_is_missing(evs__source *s, evs__partition *p, int64_t committed, evs_error **reterr)
+{
+    evs__runtime *rt = s->rt;
+    const evs_config *config = rt->plan->config;
+    const char *dir = evs_config_string(config, "state.dir");
+
+    if (dir && strcmp(evs_config_string(config, "state.missing"), "refuse") == 0)
+        return evs__fail(
+            rt->ctx, reterr, EVS_ERR_STATE,
+            "step \"%s\": topic \"%s\" partition %d: the group is at offset %lld, state.dir \"%s\" "
+            "is at epoch %lld without a position of it: bring the folder back; or begin anew with "
+            "another application.id; or go on there with empty windows (state.missing=begin)",
+            s->node->name, s->topics[p->topic], p->number, (long long)committed, dir,
+            (long long)rt->epoch);
+    evs__log(rt->ctx, EVS_LOG_WARNING, s->node->name,
+             "topic \"%s\" partition %d: windows begin empty at the group's offset %lld%s",
+             s->topics[p->topic], p->number, (long long)committed, dir ? "" : ": no state.dir");
+    p->now.offset = p->epoch.offset = committed;
+    p->positioned = true;
+    return EVS_OK;
+}
+
 /* the group must not be further than the snapshot: what is between would be missing in the state */
 static evs_status check_committed(evs__source *s, evs__partition *p, evs_error **reterr)
 {
     int64_t committed = -1;
     evs_status status;
 
+    if (s->fn->committed) {
+        status = s->fn->committed(s->handle, p->topic, p->number, &committed, reterr);
+        if (status)
+            return status;
+    }
     p->check_committed = false;
-    if (!s->fn->committed)
+    if (committed <= 0 || committed <= p->now.offset)
         return EVS_OK;
-    status = s->fn->committed(s->handle, p->topic, p->number, &committed, reterr);
-    if (status || committed <= p->now.offset)
-        return status;
+    if (p->now.offset < 0)
+        return state_is_missing(s, p, committed, reterr);
     return evs__fail(
         s->rt->ctx, reterr, EVS_ERR_STATE,
         "step \"%s\": topic \"%s\" partition %d: the snapshot of epoch %lld ends at "
@@ -462,6 +493,7 @@ static evs_status after_changes(evs__source *s, int64_t now_ms, evs_error **rete
         if (p->assigned && p->check_committed)
             status = check_committed(s, p, reterr);
     }
+    s->changed = status != EVS_OK; /* asked again, and nothing is read before */
     return status;
 }
 
@@ -505,7 +537,7 @@ after_read(evs__source *s, evs_status status, evs_error *e, int64_t now_ms, evs_
 
 evs_status evs__source_read(evs__source *s, size_t max, int64_t now_ms, evs_error **reterr)
 {
-    evs_error *e = NULL;
+    evs_error *e = NULL, *refusal = NULL;
     evs_read r = {0};
     evs_status status, changed = EVS_OK;
 
@@ -513,14 +545,16 @@ evs_status evs__source_read(evs__source *s, size_t max, int64_t now_ms, evs_erro
     /* to the end: the host looks at `trouble` meanwhile */
     pthread_mutex_lock(&s->lock);
     /* 0: only rebalances and their like are served */
-    status = s->fn->read(s->handle, is_partial(s) ? 0 : max, 0, &r, &e);
+    status = s->fn->read(s->handle, is_partial(s) || s->changed ? 0 : max, 0, &r, &e);
     if (s->changed)
-        changed = after_changes(s, now_ms, reterr);
+        changed = after_changes(s, now_ms, &refusal);
     if (!status)
         status = queue_read(s, &r, &e);
-    if (changed < 0) {
+    if (changed && status == EVS_AGAIN && evs_error_is_retriable(refusal)) {
+        status = after_read(s, changed, refusal, now_ms, reterr);
+    } else if (changed) {
         evs_error_unref(e);
-        status = changed;
+        status = evs__error_move(reterr, refusal);
     } else {
         status = after_read(s, status, e, now_ms, reterr);
     }

@@ -54,10 +54,11 @@ typedef struct database {
     char *offsets;
     long writes, commits, aborts;
     int fail_writes, fail_flushes, fail_commits; /* so many of the next fail ... */
-    bool for_good;                               /* ... and not retriably */
-    int no_room;                                 /* so many of the next writes say EVS_AGAIN */
-    const char *bad_row;                         /* rows with this text cannot be written */
-    bool down;                                   /* cannot be opened */
+    int fail_aborts;
+    bool for_good;       /* ... and not retriably */
+    int no_room;         /* so many of the next writes say EVS_AGAIN */
+    const char *bad_row; /* rows with this text cannot be written */
+    bool down;           /* cannot be opened */
 } database;
 
 static inline void table_put(table *t, const char *key, const char *text)
@@ -235,7 +236,13 @@ txn_commit(void *sink, int64_t epoch, const char *offsets, evs_error **reterr)
 static inline evs_status txn_abort(void *sink, evs_error **reterr)
 {
     txn_sink *s = sink;
-    (void)reterr;
+    bool for_good = s->db->for_good;
+    s->db->for_good = false; /* an abort that fails may be repeated */
+    if (misbehaves(s, &s->db->fail_aborts, "abort", reterr)) {
+        s->db->for_good = for_good;
+        return s->failure;
+    }
+    s->db->for_good = for_good;
     table_clear(&s->db->open);
     s->db->aborts++;
     return EVS_OK;

@@ -39,9 +39,11 @@ typedef struct script {
     const char *identity;
     const evs_header *headers;
     size_t header_count;
-    int fail_reads;   /* so many of the next reads fail */
-    bool fatal_reads; /* ... for good */
-    bool unassigned;  /* an open source that has not asked for positions */
+    int fail_reads;     /* so many of the next reads fail */
+    bool fatal_reads;   /* ... for good */
+    int fail_committed; /* so many questions for the group's offset fail */
+    bool slow_commits;  /* the group does not acknowledge at once */
+    bool unassigned;    /* an open source that has not asked for positions */
     long reads, pauses, blocks;
     void (*on_read)(void *user); /* called by each read that may give rows */
     void *on_read_user;
@@ -268,7 +270,7 @@ static inline evs_status script_commit(void *source,
     (void)reterr;
     for (size_t i = 0; i < count; i++)
         s->parts[partitions[i]].committed = offsets[i];
-    return EVS_OK;
+    return s->slow_commits ? EVS_AGAIN : EVS_OK;
 }
 
 static inline evs_status script_committed(
@@ -276,7 +278,12 @@ static inline evs_status script_committed(
 {
     script *s = source;
     (void)topic;
-    (void)reterr;
+    if (s->fail_committed > 0) {
+        s->fail_committed--;
+        evs_error_set(s->ctx, reterr, EVS_ERR_UNAVAILABLE, "no coordinator");
+        evs_error_annotate(s->ctx, reterr, true, false, 0, NULL);
+        return EVS_ERR_UNAVAILABLE;
+    }
     *ret_offset = s->parts[partition].committed;
     return EVS_OK;
 }
