@@ -550,7 +550,7 @@ evs_status evs__source_read(evs__source *s, size_t max, int64_t now_ms, evs_erro
         changed = after_changes(s, now_ms, &refusal);
     if (!status)
         status = queue_read(s, &r, &e);
-    if (changed && status == EVS_AGAIN && evs_error_is_retriable(refusal)) {
+    if (changed && status > 0 && evs_error_is_retriable(refusal)) {
         status = after_read(s, changed, refusal, now_ms, reterr);
     } else if (changed) {
         evs_error_unref(e);
