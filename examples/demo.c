@@ -1,13 +1,15 @@
 /*
  * demo: the whole thing in one process and one thread: a producer of page views (JSON) and
- * purchases (Avro, checked against its schema), Kafka (inside the process, or a real broker), two
- * pipelines, a live table on the terminal, and the results in a SQLite file.
+ * purchases (Avro, checked against its schema), Kafka (inside the process, or a real broker), a
+ * pipeline, a live table on the terminal, and the results in a SQLite file.
  *
  *     demo [--brokers HOST:PORT] [--seconds N] [--database FILE] [--modules DIR]
  *
  *     page views --> topic --> views per page and 5 s -----> terminal (live) and SQLite
- *     purchases  --> topic --> items -> revenue per product -> JSON lines
+ *     purchases  --> topic --> items -> revenue per product -> SQLite
  *                         \--> average per customer --------> topic
+ *
+ * Both tables of the file, and the offsets of both topics, are one transaction.
  *
  * One in fifty purchases is broken on purpose: the producer refuses it, with the field. One in a
  * hundred page views is not JSON: it goes to the dead letters, with the reason.
@@ -30,12 +32,11 @@ static const char purchase_avsc[] =
 
 struct demo {
     const char *brokers, *database, *modules;
-    char revenue[512]; /* beside the database: lines of JSON */
     int seconds;
     evs_context *ctx;
     evs_schema *purchase;
     evs_producer *views_out, *purchases_out;
-    evs_pipeline *pipelines[2];
+    evs_pipeline *pipeline;
     long sent, refused;
     char why[120]; /* the first one was refused */
     unsigned random;
@@ -149,19 +150,12 @@ static void five_seconds(evs_window_options *w, int32_t emit)
     w->emit = emit;
 }
 
-static evs_status build_views(struct demo *d, evs_error **reterr)
+static void add_views(struct demo *d)
 {
     evs_window_options w;
-    evs_pipeline *p = NULL;
     evs_stream *counts;
-    evs_status status = evs_pipeline_new(d->ctx, "evs-demo-views", &p, reterr);
-    if (status)
-        return status;
-    d->pipelines[0] = p;
     five_seconds(&w, EVS_EMIT_CHANGES);
-    evs_pipeline_set(p, "kafka.bootstrap.servers", d->brokers);
-    evs_pipeline_set(p, "commit.interval.ms", "500");
-    counts = evs_source(p, "kafka",
+    counts = evs_source(d->pipeline, "kafka",
                         EVS_OPTIONS("topic", "evs_demo_views", "format", "json", "columns",
                                     "user VARCHAR, page VARCHAR, load_ms INT, at TIMESTAMP",
                                     "event.time", "at", "out_of_orderness", "500ms", "close_after",
@@ -174,35 +168,35 @@ static evs_status build_views(struct demo *d, evs_error **reterr)
                          "window_start, page, views, users, load_ms", "rows.max", "15"));
     evs_sink(counts, "sqlite",
              EVS_OPTIONS("path", d->database, "table", "views", "time.format", "iso"));
-    return EVS_OK;
 }
 
-static evs_status build_purchases(struct demo *d, evs_error **reterr)
+static void add_purchases(struct demo *d)
 {
-    /* a database file has one writer, the other pipeline */
     evs_window_options w;
-    evs_pipeline *p = NULL;
     evs_stream *purchases, *items;
-    evs_status status = evs_pipeline_new(d->ctx, "evs-demo-purchases", &p, reterr);
-    snprintf(d->revenue, sizeof(d->revenue), "%s.revenue.jsonl", d->database);
-    (void)remove(d->revenue);
-    if (status)
-        return status;
-    d->pipelines[1] = p;
     five_seconds(&w, EVS_EMIT_CHANGES);
-    evs_pipeline_set(p, "kafka.bootstrap.servers", d->brokers);
-    evs_pipeline_set(p, "commit.interval.ms", "500");
-    purchases = evs_source_with_schema(p, "kafka", d->purchase,
+    purchases = evs_source_with_schema(d->pipeline, "kafka", d->purchase,
                                        EVS_OPTIONS("topic", "evs_demo_purchases", "format", "avro",
                                                    "event.time", "at", "close_after", "1s",
                                                    "assign", "all"));
     items = evs_project(evs_explode(purchases, "items", "item"),
                         "item.sku AS sku, item.quantity * item.price AS amount");
-    evs_sink(evs_window_by(items, "sku", &w, "sum(amount) AS revenue, count(*) AS sold"), "file",
-             EVS_OPTIONS("path", d->revenue, "format", "json"));
+    evs_sink(evs_window_by(items, "sku", &w, "sum(amount) AS revenue, count(*) AS sold"), "sqlite",
+             EVS_OPTIONS("path", d->database, "table", "revenue", "time.format", "iso"));
     w.emit = EVS_EMIT_FINAL;
     evs_sink(evs_window_by(purchases, "customer", &w, "avg(total) AS average"), "kafka",
              EVS_OPTIONS("topic", "evs_demo_averages", "topic.create", "true", "format", "json"));
+}
+
+static evs_status build(struct demo *d, evs_error **reterr)
+{
+    evs_status status = evs_pipeline_new(d->ctx, "evs-demo", &d->pipeline, reterr);
+    if (status)
+        return status;
+    evs_pipeline_set(d->pipeline, "kafka.bootstrap.servers", d->brokers);
+    evs_pipeline_set(d->pipeline, "commit.interval.ms", "500");
+    add_views(d);
+    add_purchases(d);
     return EVS_OK;
 }
 
@@ -212,20 +206,18 @@ static evs_status run(struct demo *d, evs_error **reterr)
     evs_status status = EVS_OK;
     while (status >= 0 && !stopped && wall_ms() < end) {
         status = produce(d, reterr);
-        for (int i = 0; status >= 0 && i < 2; i++)
-            status = evs_pipeline_poll(d->pipelines[i], 20, reterr);
+        if (status >= 0)
+            status = evs_pipeline_poll(d->pipeline, 30, reterr);
     }
-    /* the last windows close by the clock: half the time of a window more would show them; a
-     * demonstration ends here */
-    for (int i = 0; status >= 0 && i < 2; i++)
-        status = evs_pipeline_close(d->pipelines[i], reterr);
+    if (status >= 0) /* what was counted so far is committed; windows that are open stay so */
+        status = evs_pipeline_close(d->pipeline, reterr);
     return status < 0 ? status : EVS_OK;
 }
 
 static void summary(struct demo *d)
 {
     double dead = 0;
-    (void)evs_pipeline_metric(d->pipelines[0], "dead_letters_total", &dead);
+    (void)evs_pipeline_metric(d->pipeline, "dead_letters_total", &dead);
     printf("\n%ld events sent, %ld refused by their schema, %.0f dead letters\n", d->sent,
            d->refused, dead);
     if (d->refused)
@@ -253,11 +245,10 @@ int main(int argc, char **argv)
     signal(SIGINT, on_signal);
     options.module_dir = d.modules;
     status = evs_context_new(&options, &d.ctx, &err);
-    if (!status && !(status = open_producers(&d, &err)) && !(status = build_views(&d, &err)) &&
-        !(status = build_purchases(&d, &err)) && !(status = run(&d, &err)))
+    if (!status && !(status = open_producers(&d, &err)) && !(status = build(&d, &err)) &&
+        !(status = run(&d, &err)))
         summary(&d);
-    for (int i = 0; i < 2; i++)
-        evs_pipeline_unref(d.pipelines[i]);
+    evs_pipeline_unref(d.pipeline);
     evs_producer_close(d.views_out);
     evs_producer_close(d.purchases_out);
     evs_schema_unref(d.purchase);

@@ -177,7 +177,10 @@ typedef struct evs_sink_identity {
     int32_t key_count; /* leading columns that identify a result (grouping keys, then window_start
                           when windowed); 0: rows are appended */
     int32_t windowed;  /* 1: the last key column is window_start and window_end follows it */
-    int32_t reserved;
+    int32_t commit_group; /* not 0: the same for all sinks of a pipeline, and for none else of the
+                             context. They are told the same epochs, so those that write to one
+                             store may share a transaction there, which is complete when each of
+                             them was told the epoch; 0: this sink is by itself */
 } evs_sink_identity;
 
 typedef struct evs_sink_functions {
@@ -215,7 +218,8 @@ typedef struct evs_sink_functions {
      * errors. NULL: `write` leaves nothing on the way. */
     evs_status (*flush)(void *sink, int64_t wait_ms, evs_error **reterr);
     /** Commit what was written since the last commit as `epoch`; `offsets` is opaque text to store
-     * beside it. A retriable failure: called again with the same arguments; a fatal one stops the
+     * beside it. EVS_AGAIN (only in a commit group): not now, called again soon with the same
+     * arguments. A retriable failure: called again with the same arguments; a fatal one stops the
      * pipeline; any other: abort() is called, the pipeline goes back to the last epoch and
      * replays. NULL: nothing to do. */
     evs_status (*commit)(void *sink, int64_t epoch, const char *offsets, evs_error **reterr);
@@ -226,6 +230,10 @@ typedef struct evs_sink_functions {
     evs_status (*poll)(void *sink, int64_t now_ms, int64_t *ret_next_ms, evs_error **reterr);
     /** Close in bounded time. */
     void (*close)(void *sink);
+    /** Whether two sinks of one pipeline with these configurations write to one store and commit in
+     * one transaction there (commit_group of the identity). Opens nothing; false when in doubt.
+     * NULL: never. A struct_size that ends before this field is fine. @since 0.1 */
+    bool (*shares_transaction)(const evs_config *a, const evs_config *b);
 } evs_sink_functions;
 
 /** Options that start with the connector's name and a dot ("kafka.") and are in no table pass

@@ -67,6 +67,7 @@ evs_context_new(const evs_context_options *options, evs_context **ret_context, e
     memset(ctx, 0, sizeof(*ctx));
     atomic_init(&ctx->refs, 1);
     atomic_init(&ctx->holds, 1);
+    atomic_init(&ctx->commit_groups, 0);
     ctx->allocator = a;
     ctx->log = opt.log;
     ctx->log_user_data = opt.log_user_data;

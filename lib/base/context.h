@@ -27,6 +27,7 @@ struct evs_context {
     void *log_user_data;
     int32_t log_level;
     char *module_dir;
+    atomic_int commit_groups; /* counts pipelines, for evs_sink_identity */
     pthread_mutex_t lock; /* of the attachments and the registries among them; never held while host
                              code runs */
     evs__attachment *attachments; /* newest first: released in that order */

@@ -1,11 +1,12 @@
 /*
  * plan/guarantee.c: what each sink of a plan really gives.
  *
- * One transactional sink is the authority: its own transaction holds results, epoch and offsets.
- * Everything beside it is repeated after a crash between two commits, so the others must take the
- * same result twice without a change (idempotent) or show nothing before the commit (two-phase);
- * else they give at least once, as host code and dead letters always do. Nothing of this holds when
- * state dies with the process or the source cannot be read again.
+ * One transactional sink is the authority: its own transaction holds results, epoch and offsets,
+ * and the results of other sinks when they share it. Everything beside it is repeated after a crash
+ * between two commits, so the others must take the same result twice without a change (idempotent)
+ * or show nothing before the commit (two-phase); else they give at least once, as host code and
+ * dead letters always do. Nothing of this holds when state dies with the process or the source
+ * cannot be read again.
  */
 #include "plan/plan.h"
 
@@ -45,12 +46,27 @@ static bool has_window_above(const evs__node *n, bool *processing_time)
     return found;
 }
 
+/* what came after the first release may be missing in a host's connector */
+static bool shares_transaction(const evs__node *a, const evs__node *b)
+{
+    const evs_sink_functions *f = a->connector->sink;
+    if (b->connector->sink != f || f->struct_size < sizeof(*f) || !f->shares_transaction)
+        return false;
+    return f->shares_transaction(a->config, b->config);
+}
+
 static evs_guarantee of_sink(const evs__node *n, bool processing_time, const char **ret_why)
 {
+    const evs__node *authority;
     switch (n->connector->sink->guarantee) {
     case EVS_GUARANTEE_TRANSACTIONAL:
-        if (evs__plan_authority(n->plan) == n) {
+        authority = evs__plan_authority(n->plan);
+        if (authority == n) {
             *ret_why = "results, epoch and offsets are one transaction of this sink";
+            return EVS_GUARANTEE_TRANSACTIONAL;
+        }
+        if (shares_transaction(authority, n)) {
+            *ret_why = "results are in the transaction that holds epoch and offsets";
             return EVS_GUARANTEE_TRANSACTIONAL;
         }
         *ret_why = "another sink's transaction is the authority";

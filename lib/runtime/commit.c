@@ -23,6 +23,8 @@
 
 #include "runtime/snapshot.h"
 
+#define COMMIT_POLL_MS 5 /* a sink that cannot commit now is asked that often */
+
 bool evs__dies(evs__runtime *rt, const char *step)
 {
     if (!rt->hooks.dies || !rt->hooks.dies(rt->hooks.user, step))
@@ -60,7 +62,9 @@ static evs_status commit_sink(evs__sink *s, evs_error **reterr)
         status = s->fn->commit(s->handle, s->rt->commit.epoch, s->rt->commit.offsets, reterr);
     s->next_poll_ms = INT64_MIN;
     pthread_mutex_unlock(&s->lock);
-    if (status)
+    if (status == EVS_AGAIN)
+        s->rt->commit.retry_ms = evs__time_add(evs__now_ms(s->rt), COMMIT_POLL_MS);
+    else if (status)
         evs__node_prefix(s->node, reterr);
     return status;
 }

@@ -113,7 +113,8 @@ static const char *source_fault(const evs_source_functions *f)
 
 static const char *sink_fault(const evs_sink_functions *f)
 {
-    if (f->struct_size < sizeof(*f))
+    /* what came after the first release may be missing */
+    if (f->struct_size < offsetof(evs_sink_functions, shares_transaction))
         return "the sink's struct_size is smaller than this library's";
     if (!f->options || !f->open || !f->write || !f->close)
         return "the sink lacks options, open, write or close";

@@ -117,6 +117,7 @@ static evs_status make(evs_pipeline *pipeline, evs__runtime **ret, evs_error **r
     rt->clock_base_ms = evs__clock_base_ms();
     rt->wake_fd = rt->timer_fd = rt->epoll_fd = -1;
     rt->workers_wanted = 1;
+    rt->commit_group = atomic_fetch_add(&plan->ctx->commit_groups, 1) + 1;
     rt->commit_interval_ms = evs_config_int(plan->config, "commit.interval.ms");
     rt->commit.retry_ms = INT64_MIN;
     rt->next_tick_ms = rt->next_pump_ms = INT64_MIN;

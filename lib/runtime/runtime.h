@@ -282,10 +282,11 @@ struct evs__runtime {
     int64_t epoch; /* last committed; 0: none */
     int64_t next_commit_ms;
     int64_t commit_interval_ms;
-    atomic_bool dirty;  /* something happened since the last commit */
-    bool committed;     /* an epoch, in this run */
-    bool windows_ended; /* end.close_windows was done */
-    bool died;          /* a test ended it inside a commit */
+    int32_t commit_group; /* of its sinks; unique in the context, never 0 */
+    atomic_bool dirty;    /* something happened since the last commit */
+    bool committed;       /* an epoch, in this run */
+    bool windows_ended;   /* end.close_windows was done */
+    bool died;            /* a test ended it inside a commit */
 
     /* scheduling */
     pthread_mutex_t lock;

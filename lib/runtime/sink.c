@@ -22,7 +22,8 @@ evs_status evs__sink_start(evs__sink *s, evs_error **reterr)
                                       .sink_name = n->name,
                                       .task = -1,
                                       .key_count = (int32_t)n->key_count,
-                                      .windowed = n->windowed};
+                                      .windowed = n->windowed,
+                                      .commit_group = rt->commit_group};
     if (!status)
         status = s->fn->open(rt->ctx, n->config, s->schema, &s->identity, &s->handle, reterr);
     if (status) {

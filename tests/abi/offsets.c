@@ -149,10 +149,10 @@ FIELD(struct evs_sink_identity, sink_name, 8, 8);
 FIELD(struct evs_sink_identity, task, 16, 4);
 FIELD(struct evs_sink_identity, key_count, 20, 4);
 FIELD(struct evs_sink_identity, windowed, 24, 4);
-FIELD(struct evs_sink_identity, reserved, 28, 4);
+FIELD(struct evs_sink_identity, commit_group, 28, 4);
 
 /* evstream/connector.h */
-SIZE(struct evs_sink_functions, 88);
+SIZE(struct evs_sink_functions, 96);
 FIELD(struct evs_sink_functions, struct_size, 0, 8);
 FIELD(struct evs_sink_functions, options, 8, 8);
 FIELD(struct evs_sink_functions, guarantee, 16, 4);
@@ -165,6 +165,7 @@ FIELD(struct evs_sink_functions, commit, 56, 8);
 FIELD(struct evs_sink_functions, abort, 64, 8);
 FIELD(struct evs_sink_functions, poll, 72, 8);
 FIELD(struct evs_sink_functions, close, 80, 8);
+FIELD(struct evs_sink_functions, shares_transaction, 88, 8);
 
 /* evstream/connector.h */
 SIZE(struct evs_connector, 40);

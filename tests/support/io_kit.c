@@ -275,7 +275,8 @@ evs_status kit_sink_open(evs_context *ctx,
                                       .sink_name = shape->name ? shape->name : "out",
                                       .task = -1,
                                       .key_count = shape->key_count,
-                                      .windowed = shape->windowed};
+                                      .windowed = shape->windowed,
+                                      .commit_group = shape->commit_group};
     status = evs_schema_columns(ctx, shape->columns, &s->schema, reterr);
     if (!status)
         status = make_config(ctx, connector, s->f->options, options, &s->config, reterr);

@@ -69,6 +69,7 @@ typedef struct kit_sink_shape {
     const char *columns;
     int32_t key_count, windowed;
     const char *application, *name;
+    int32_t commit_group;
 } kit_sink_shape;
 
 evs_status kit_sink_open(evs_context *ctx,

@@ -142,6 +142,21 @@ static void test_connector_register_twice_is_refused(void **state)
     FAILS(evs_connector_register(f->ctx, &c, &f->err), EVS_ERR_INVALID, "already");
 }
 
+/* a connector compiled against the first release, whose struct ended earlier */
+static void test_connector_register_of_the_first_release_is_taken(void **state)
+{
+    fixture *f = *state;
+    static evs_sink_functions s;
+    static const evs_connector c = {sizeof(c), "mine", "a test", NULL, &s};
+    static const evs_connector d = {sizeof(d), "mine2", "a test", NULL, &s};
+    s = mine_sink;
+    s.struct_size = 88;
+    memset((char *)&s + 88, 0xff, sizeof(s) - 88);
+    OK(evs_connector_register(f->ctx, &c, &f->err));
+    s.struct_size = 80;
+    FAILS(evs_connector_register(f->ctx, &d, &f->err), EVS_ERR_INVALID, "struct_size");
+}
+
 static void test_sink_open_unknown_connector_lists_known_ones(void **state)
 {
     fixture *f = *state;
@@ -262,6 +277,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_connector_register_faults_are_named),
         T(test_connector_register_twice_is_refused),
+        T(test_connector_register_of_the_first_release_is_taken),
         T(test_sink_open_unknown_connector_lists_known_ones),
         T(test_sink_open_of_a_source_is_refused),
         T(test_sink_open_unknown_option_names_the_closest),

@@ -491,6 +491,42 @@ static void test_guarantee_of_each_sink(void **state)
     assert_int_equal(guarantee_of(k, "dead_letters"), EVS_GUARANTEE_AT_LEAST_ONCE);
 }
 
+static bool is_one_database(const evs_config *a, const evs_config *b)
+{
+    return strcmp(evs_config_string(a, "db"), evs_config_string(b, "db")) == 0;
+}
+
+/* sinks of one store are as good as the one that holds the offsets */
+static void test_guarantee_of_sinks_that_share_a_transaction(void **state)
+{
+    kit *k = *state;
+    static evs_sink_functions functions;
+    static const evs_connector store = {sizeof(store), "store", "", NULL, &functions};
+    const char *text = NULL;
+    evs_stream *s = source(k);
+
+    functions = txn_functions;
+    functions.shares_transaction = is_one_database;
+    OK(evs_connector_register(k->ctx, &store, &k->err));
+    evs_sink(s, "store", EVS_OPTIONS("db", "one"));
+    evs_sink(s, "store", EVS_OPTIONS("db", "one"));
+    evs_sink(s, "store", EVS_OPTIONS("db", "two"));
+    evs_sink(s, "store", EVS_OPTIONS("db", "two"));
+    evs_sink(s, "txn", EVS_OPTIONS("db", "one"));
+    OK(evs_pipeline_check(k->p, &k->err));
+    assert_int_equal(guarantee_of(k, "sink_1"), EVS_GUARANTEE_TRANSACTIONAL);
+    assert_int_equal(guarantee_of(k, "sink_2"), EVS_GUARANTEE_TRANSACTIONAL);
+    assert_int_equal(guarantee_of(k, "sink_3"), EVS_GUARANTEE_AT_LEAST_ONCE);
+    assert_int_equal(guarantee_of(k, "sink_4"), EVS_GUARANTEE_AT_LEAST_ONCE);
+    assert_int_equal(guarantee_of(k, "sink_5"), EVS_GUARANTEE_AT_LEAST_ONCE);
+    OK(evs_pipeline_explain(k->p, &text, &k->err));
+    assert_non_null(strstr(text, "exactly once (results are in the transaction that holds epoch"));
+    /* a connector built before there was such a function */
+    functions.struct_size = offsetof(evs_sink_functions, shares_transaction);
+    assert_int_equal(guarantee_of(k, "sink_1"), EVS_GUARANTEE_TRANSACTIONAL);
+    assert_int_equal(guarantee_of(k, "sink_2"), EVS_GUARANTEE_AT_LEAST_ONCE);
+}
+
 static void test_guarantee_of_a_source_that_forgets(void **state)
 {
     kit *k = *state;
@@ -604,6 +640,7 @@ int main(void)
         KIT_TEST(test_prune_event_time_is_needed),
         KIT_TEST(test_fingerprint_is_of_what_is_computed),
         KIT_TEST(test_guarantee_of_each_sink),
+        KIT_TEST(test_guarantee_of_sinks_that_share_a_transaction),
         KIT_TEST(test_guarantee_of_a_source_that_forgets),
         KIT_TEST(test_guarantee_processing_time_is_not_repeatable),
         KIT_TEST(test_explain_shows_the_plan_and_no_secrets),

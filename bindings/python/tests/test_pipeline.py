@@ -316,6 +316,23 @@ class Kafka(unittest.TestCase):
         self.assertEqual({row["window_start"] for row in results},
                          {at(60 * i) for i in range(4)})
 
+    def test_two_tables_of_one_file(self):
+        self.produce([view(i, "/%d" % (i % 2)) for i in range(100)])
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "views.db")
+            with evs.Pipeline("two-tables", bootstrap="embedded:", context=self.context) as p:
+                views = p.source("kafka", topic=self.topic, format="json", columns=COLUMNS,
+                                 event_time="at", bounded=True)
+                views.sink("sqlite", path=path, table="views")
+                views.window("page", evs.tumbling("1m"), "count(*) AS n").sink(
+                    "sqlite", path=path, table="counts")
+                self.assertTrue(p.run(30))
+            database = sqlite3.connect(path)
+            counts = [database.execute(sql).fetchone()[0] for sql in (
+                "SELECT count(*) FROM views", "SELECT sum(n) FROM counts")]
+            database.close()
+        self.assertEqual(counts, [100, 100])
+
     def test_avro_with_a_schema(self):
         events = [{"user_id": "u%d" % i, "at": at(i),
                    "items": [{"sku": "a", "quantity": i, "price": "2.50"}]} for i in range(10)]

@@ -3,56 +3,40 @@
  *
  *   first write of an epoch   BEGIN IMMEDIATE
  *   rows                      INSERT ... ON CONFLICT(keys) DO UPDATE | DELETE
- *   commit(epoch, offsets)    UPSERT into evs_epochs; COMMIT           <- results, epoch and
- * offsets become true together abort                     ROLLBACK
+ *   commit(epoch, offsets)    UPSERT into evs_epochs; COMMIT   <- results, epoch and offsets become
+ *                                                                 true together
+ *   abort                     ROLLBACK
  *
  * The table is made from the rows' type: grouping keys and window_start as primary key, so each
  * result has one row. Rows without a key are appended. A NULL in a key column is equal to NULL here
- * (SQLite's indexes hold it for unlike), so such a row is replaced by delete and insert. Another
- * process that holds the database is waited for (busy.timeout.ms), then it is a retriable error and
- * the pipeline keeps its input back. A full disk makes SQLite roll back: the epoch is aborted and
- * replayed. One sink of a context writes a file.
+ * (SQLite's indexes hold it for unlike), so such a row is replaced by delete and insert.
+ *
+ * The sinks of a pipeline on one file share its connection and transaction (connection.h), so their
+ * tables are true together. Another process that holds the database is waited for
+ * (busy.timeout.ms), then it is a retriable error and the pipeline keeps its input back. A full
+ * disk makes SQLite roll back: the epoch is aborted and replayed.
  */
-#include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "evstream/connector.h"
-
-#define ATTACHMENT "evs.sqlite.writers"
+#include "io/sqlite/connection.h"
 
 enum { KEYS_MAX = 64, COLUMNS_MAX = 1000 };
 
-/* files that sinks of a context write: SQLite has one writer at a time, and a second one in the
- * same thread would wait for the first for ever */
-typedef struct writer {
-    struct writer *next;
-    dev_t device;
-    ino_t inode;
-} writer;
-
-typedef struct writers {
-    pthread_mutex_t lock;
-    writer *first;
-} writers;
-
 typedef struct sqlite_sink {
     evs_context *ctx;
-    sqlite3 *db;
-    sqlite3_stmt *insert, *remove, *begin, *commit, *epoch;
-    char *path, *application, *name;
+    evs__sqlite *c;
+    sqlite3_stmt *insert, *remove, *epoch;
+    char *application, *name;
     const evs_type *type; /* borrowed from the schema */
     evs_schema *schema;
     int columns, keys, task;
-    bool in_transaction, text_times;
-    bool lost; /* SQLite rolled the transaction back by itself: abort and replay come next */
+    bool text_times;
+    uint64_t told; /* last transaction whose epoch it was told */
     int64_t busy_ms;
-    char *offsets;           /* of recover */
-    const evs_batch *resume; /* batch whose writing stopped, and where */
+    char *offsets;     /* of recover */
+    evs_batch *resume; /* batch whose writing stopped, and where */
     size_t resume_at;
-    writer *claim;
 } sqlite_sink;
 
 static const evs_option_info options[] = {
@@ -77,120 +61,19 @@ static evs_status nomem(sqlite_sink *s, evs_error **reterr)
     return evs_error_set(s->ctx, reterr, EVS_ERR_NOMEM, "out of memory");
 }
 
-static evs_status db_fail(sqlite_sink *s, evs_error **reterr, const char *what)
+static evs_status
+prepare(const sqlite_sink *s, const char *sql, sqlite3_stmt **ret, evs_error **reterr)
 {
-    int code = sqlite3_errcode(s->db);
-    evs_status status = EVS_ERR_IO;
-    bool busy = code == SQLITE_BUSY || code == SQLITE_LOCKED;
-    if (code == SQLITE_NOMEM)
-        status = EVS_ERR_NOMEM;
-    else if (busy)
-        status = EVS_ERR_UNAVAILABLE;
-    else if (code == SQLITE_CORRUPT || code == SQLITE_NOTADB)
-        status = EVS_ERR_CORRUPT;
-    if (busy)
-        evs_error_set(s->ctx, reterr, status,
-                      "sqlite \"%s\": %s: another process holds the database (waited %lld ms)",
-                      s->path, what, (long long)s->busy_ms);
-    else
-        evs_error_set(s->ctx, reterr, status, "sqlite \"%s\": %s: %s", s->path, what,
-                      sqlite3_errmsg(s->db));
-    /* FULL and IOERR may have rolled the transaction back */
-    if (s->in_transaction && sqlite3_get_autocommit(s->db)) {
-        s->in_transaction = false;
-        s->lost = true;
-    }
-    evs_error_annotate(s->ctx, reterr, busy, false, 0, NULL);
-    return status;
-}
-
-static evs_status run(sqlite_sink *s, const char *sql, evs_error **reterr)
-{
-    return sqlite3_exec(s->db, sql, NULL, NULL, NULL) == SQLITE_OK ? EVS_OK
-                                                                   : db_fail(s, reterr, sql);
-}
-
-static evs_status prepare(sqlite_sink *s, const char *sql, sqlite3_stmt **ret, evs_error **reterr)
-{
-    int code = sqlite3_prepare_v3(s->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL);
+    sqlite3 *db = s->c->db;
+    int code = sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret, NULL);
     if (code == SQLITE_OK)
         return EVS_OK;
     if (code != SQLITE_ERROR)
-        return db_fail(s, reterr, "prepare");
+        return evs__sqlite_fail(s->c, "prepare", 0, reterr);
     /* our SQL is right: it is the table that is another one */
     return evs_error_set(s->ctx, reterr, EVS_ERR_SCHEMA,
-                         "sqlite \"%s\": the table exists and does not fit the rows: %s", s->path,
-                         sqlite3_errmsg(s->db));
-}
-
-/* ---- one writer a file ---- */
-
-static void writers_free(evs_context *ctx, void *value)
-{
-    writers *w = value;
-    pthread_mutex_destroy(&w->lock);
-    evs_free(ctx, w);
-}
-
-static writers *writers_get(evs_context *ctx)
-{
-    writers *w = evs_context_attached(ctx, ATTACHMENT);
-    if (w || !(w = evs_alloc_array(ctx, 1, sizeof(*w))))
-        return w;
-    pthread_mutex_init(&w->lock, NULL);
-    if (evs_context_attach(ctx, ATTACHMENT, w, writers_free, NULL)) {
-        writers_free(ctx, w);
-        w = evs_context_attached(ctx, ATTACHMENT);
-    }
-    return w;
-}
-
-static evs_status claim_file(sqlite_sink *s, evs_error **reterr)
-{
-    const char *name = sqlite3_db_filename(s->db, "main");
-    writers *all = writers_get(s->ctx);
-    struct stat st;
-    writer *w;
-
-    if (!all)
-        return nomem(s, reterr);
-    if (!name || !*name || stat(name, &st) != 0)
-        return EVS_OK; /* in memory */
-    if (!(s->claim = evs_alloc_array(s->ctx, 1, sizeof(*s->claim))))
-        return nomem(s, reterr);
-    s->claim->device = st.st_dev;
-    s->claim->inode = st.st_ino;
-    pthread_mutex_lock(&all->lock);
-    for (w = all->first; w && (w->device != st.st_dev || w->inode != st.st_ino); w = w->next)
-        ;
-    if (!w) {
-        s->claim->next = all->first;
-        all->first = s->claim;
-    }
-    pthread_mutex_unlock(&all->lock);
-    if (!w)
-        return EVS_OK;
-    evs_free(s->ctx, s->claim);
-    s->claim = NULL;
-    return evs_error_set(
-        s->ctx, reterr, EVS_ERR_CONFIG,
-        "sqlite \"%s\": another sink of this program writes the file, and SQLite has "
-        "one writer at a time: use a file for each",
-        s->path);
-}
-
-static void give_up_claim(sqlite_sink *s)
-{
-    writers *all = s->claim ? evs_context_attached(s->ctx, ATTACHMENT) : NULL;
-    writer **at;
-    if (!all)
-        return;
-    pthread_mutex_lock(&all->lock);
-    for (at = &all->first; *at != s->claim; at = &(*at)->next)
-        ;
-    *at = s->claim->next;
-    pthread_mutex_unlock(&all->lock);
-    evs_free(s->ctx, s->claim);
+                         "sqlite \"%s\": the table exists and does not fit the rows: %s",
+                         s->c->path, sqlite3_errmsg(db));
 }
 
 /* ---- tables and statements ---- */
@@ -226,11 +109,11 @@ static bool keys_are_never_null(const sqlite_sink *s)
 /* the statements of rows, written once */
 static evs_status make_statements(sqlite_sink *s, const char *table, evs_error **reterr)
 {
-    sqlite3_str *create = sqlite3_str_new(s->db);
-    sqlite3_str *insert = sqlite3_str_new(s->db);
-    sqlite3_str *values = sqlite3_str_new(s->db);
-    sqlite3_str *update = sqlite3_str_new(s->db);
-    sqlite3_str *where = sqlite3_str_new(s->db);
+    sqlite3_str *create = sqlite3_str_new(s->c->db);
+    sqlite3_str *insert = sqlite3_str_new(s->c->db);
+    sqlite3_str *values = sqlite3_str_new(s->c->db);
+    sqlite3_str *update = sqlite3_str_new(s->c->db);
+    sqlite3_str *where = sqlite3_str_new(s->c->db);
     char *sql_create, *sql_insert = NULL, *sql_remove = NULL, *v, *u, *w;
     evs_status status = EVS_OK;
 
@@ -270,7 +153,7 @@ static evs_status make_statements(sqlite_sink *s, const char *table, evs_error *
     sql_insert = sqlite3_str_finish(insert);
     if (!sql_create || !sql_insert || (s->keys && !sql_remove))
         status = nomem(s, reterr);
-    if (!status && !(status = run(s, sql_create, reterr)) &&
+    if (!status && !(status = evs__sqlite_run(s->c, sql_create, s->busy_ms, reterr)) &&
         !(status = prepare(s, sql_insert, &s->insert, reterr)) && s->keys)
         status = prepare(s, sql_remove, &s->remove, reterr);
     sqlite3_free(v);
@@ -287,46 +170,46 @@ static const char epochs_table[] =
     "INTEGER NOT NULL,"
     " epoch INTEGER NOT NULL, offsets TEXT, PRIMARY KEY (application, sink, task)) WITHOUT ROWID";
 
-static evs_status open_database(sqlite_sink *s, const evs_config *config, evs_error **reterr)
+static evs_status prepare_sink(sqlite_sink *s, const evs_config *config, evs_error **reterr)
 {
-    char pragma[64];
-    evs_status status;
-    if (sqlite3_open_v2(s->path, &s->db,
-                        SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-                        NULL) != SQLITE_OK)
-        return s->db ? db_fail(s, reterr, "open") : nomem(s, reterr);
-    sqlite3_busy_timeout(s->db, s->busy_ms > INT32_MAX ? INT32_MAX : (int)s->busy_ms);
-    snprintf(pragma, sizeof(pragma), "PRAGMA journal_mode=%s",
-             evs_config_string(config, "journal"));
-    if ((status = run(s, pragma, reterr)))
-        return status;
-    snprintf(pragma, sizeof(pragma), "PRAGMA synchronous=%s",
-             evs_config_string(config, "synchronous"));
-    if ((status = run(s, pragma, reterr)) || (status = claim_file(s, reterr)) ||
-        (status = run(s, epochs_table, reterr)) ||
-        (status = make_statements(s, evs_config_string(config, "table"), reterr)) ||
-        (status = prepare(s, "BEGIN IMMEDIATE", &s->begin, reterr)) ||
-        (status = prepare(s, "COMMIT", &s->commit, reterr)))
+    evs_status status =
+        evs__sqlite_prepare_modes(s->c, evs_config_string(config, "journal"),
+                                  evs_config_string(config, "synchronous"), s->busy_ms, reterr);
+    if (status || (status = evs__sqlite_run(s->c, epochs_table, s->busy_ms, reterr)) ||
+        (status = make_statements(s, evs_config_string(config, "table"), reterr)))
         return status;
     return prepare(s,
                    "INSERT INTO evs_epochs VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (application, "
-                   "sink, task) DO "
-                   "UPDATE SET epoch = excluded.epoch, offsets = excluded.offsets",
+                   "sink, task) DO UPDATE SET epoch = excluded.epoch, offsets = excluded.offsets",
                    &s->epoch, reterr);
+}
+
+static evs_status
+open_database(sqlite_sink *s, const evs_config *config, int32_t commit_group, evs_error **reterr)
+{
+    evs_status status =
+        evs__sqlite_open(s->ctx, evs_config_string(config, "path"), commit_group, &s->c, reterr);
+    if (status)
+        return status;
+    pthread_mutex_lock(&s->c->lock);
+    status = prepare_sink(s, config, reterr);
+    pthread_mutex_unlock(&s->c->lock);
+    return status;
 }
 
 static void sink_close(void *sink)
 {
     sqlite_sink *s = sink;
-    sqlite3_finalize(s->insert);
-    sqlite3_finalize(s->remove);
-    sqlite3_finalize(s->begin);
-    sqlite3_finalize(s->commit);
-    sqlite3_finalize(s->epoch);
-    give_up_claim(s);
-    sqlite3_close(s->db); /* rolls an open transaction back */
+    if (s->c) {
+        pthread_mutex_lock(&s->c->lock);
+        sqlite3_finalize(s->insert);
+        sqlite3_finalize(s->remove);
+        sqlite3_finalize(s->epoch);
+        pthread_mutex_unlock(&s->c->lock);
+        evs__sqlite_close(s->c);
+    }
+    evs_batch_unref(s->resume);
     evs_schema_unref(s->schema);
-    evs_free(s->ctx, s->path);
     evs_free(s->ctx, s->application);
     evs_free(s->ctx, s->name);
     evs_free(s->ctx, s->offsets);
@@ -352,16 +235,15 @@ static evs_status sink_open(evs_context *context,
     s->task = identity->task;
     s->text_times = strcmp(evs_config_string(config, "time.format"), "iso") == 0;
     s->busy_ms = evs_config_int(config, "busy.timeout.ms");
-    s->path = evs_strdup(context, evs_config_string(config, "path"));
     s->application = evs_strdup(context, identity->application_id ? identity->application_id : "");
     s->name = evs_strdup(context, identity->sink_name ? identity->sink_name : "");
-    if (!s->path || !s->application || !s->name)
+    if (!s->application || !s->name)
         status = nomem(s, reterr);
     else if (s->columns > COLUMNS_MAX || s->keys > KEYS_MAX)
         status = evs_error_set(context, reterr, EVS_ERR_LIMIT,
                                "sqlite: %d columns and %d keys are too many", s->columns, s->keys);
     else
-        status = open_database(s, config, reterr);
+        status = open_database(s, config, identity->commit_group, reterr);
     if (status) {
         sink_close(s);
         return status;
@@ -371,9 +253,8 @@ static evs_status sink_open(evs_context *context,
 }
 
 static evs_status
-sink_recover(void *sink, int64_t *ret_epoch, const char **ret_offsets, evs_error **reterr)
+read_epoch(sqlite_sink *s, int64_t *ret_epoch, const char **ret_offsets, evs_error **reterr)
 {
-    sqlite_sink *s = sink;
     sqlite3_stmt *q = NULL;
     int step;
     evs_status status = prepare(
@@ -396,19 +277,20 @@ sink_recover(void *sink, int64_t *ret_epoch, const char **ret_offsets, evs_error
         *ret_offsets = s->offsets;
         status = s->offsets ? EVS_OK : nomem(s, reterr);
     } else if (step != SQLITE_DONE) {
-        status = db_fail(s, reterr, "read of evs_epochs");
+        status = evs__sqlite_fail(s->c, "read of evs_epochs", s->c->group ? 0 : s->busy_ms, reterr);
     }
     sqlite3_finalize(q);
     return status;
 }
 
 static evs_status
-step_reset(sqlite_sink *s, sqlite3_stmt *statement, const char *what, evs_error **reterr)
+sink_recover(void *sink, int64_t *ret_epoch, const char **ret_offsets, evs_error **reterr)
 {
-    evs_status status = EVS_OK;
-    if (sqlite3_step(statement) != SQLITE_DONE)
-        status = db_fail(s, reterr, what);
-    sqlite3_reset(statement);
+    sqlite_sink *s = sink;
+    evs_status status;
+    pthread_mutex_lock(&s->c->lock);
+    status = read_epoch(s, ret_epoch, ret_offsets, reterr);
+    pthread_mutex_unlock(&s->c->lock);
     return status;
 }
 
@@ -510,79 +392,103 @@ static evs_status write_row(sqlite_sink *s,
         if ((status = bind_row(s, s->insert, s->columns, views, row, &null_key, reterr)))
             return status;
         if (!null_key)
-            return step_reset(s, s->insert, "insert", reterr);
+            return evs__sqlite_step(s->c, s->insert, "insert", s->busy_ms, reterr);
     }
     if ((status = bind_row(s, s->remove, s->keys, views, row, &null_key, reterr)) ||
-        (status = step_reset(s, s->remove, "delete", reterr)))
+        (status = evs__sqlite_step(s->c, s->remove, "delete", s->busy_ms, reterr)))
         return status;
-    return kind == EVS_ROW_DELETE ? EVS_OK : step_reset(s, s->insert, "insert", reterr);
-}
-
-static evs_status begin(sqlite_sink *s, evs_error **reterr)
-{
-    evs_status status = EVS_OK;
-    if (s->lost)
-        return evs_error_set(s->ctx, reterr, EVS_ERR_STATE,
-                             "sqlite \"%s\": the transaction was rolled back", s->path);
-    if (!s->in_transaction && !(status = step_reset(s, s->begin, "begin", reterr)))
-        s->in_transaction = true;
-    return status;
+    return kind == EVS_ROW_DELETE ? EVS_OK
+                                  : evs__sqlite_step(s->c, s->insert, "insert", s->busy_ms, reterr);
 }
 
 /* a row that no retry will save */
 static bool is_hopeless(const sqlite_sink *s, evs_status status)
 {
-    int code = sqlite3_errcode(s->db);
-    return !s->lost && (code == SQLITE_CONSTRAINT || code == SQLITE_TOOBIG ||
-                        code == SQLITE_MISMATCH || status == EVS_ERR_UNSUPPORTED);
+    int code = sqlite3_errcode(s->c->db);
+    return status < 0 && !s->c->lost &&
+           (code == SQLITE_CONSTRAINT || code == SQLITE_TOOBIG || code == SQLITE_MISMATCH ||
+            status == EVS_ERR_UNSUPPORTED);
+}
+
+/* rows from s->resume_at on; it stays where they stopped */
+static evs_status write_rows(sqlite_sink *s,
+                             evs_batch *batch,
+                             const evs_column_view *views,
+                             evs_decode_failed_fn failed,
+                             void *user_data,
+                             evs_error **reterr)
+{
+    const uint32_t *sel = evs_batch_selection(batch);
+    const uint8_t *kinds = evs_batch_kinds(batch);
+    size_t rows = evs_batch_rows(batch);
+    for (; s->resume_at < rows; s->resume_at++) {
+        size_t i = s->resume_at;
+        evs_row row = {batch, NULL, sel ? sel[i] : (uint32_t)i, 0};
+        evs_error *err = NULL;
+        evs_status status =
+            write_row(s, views, &row, kinds ? kinds[row.index] : EVS_ROW_INSERT, &err);
+        if (status && !(failed && is_hopeless(s, status))) {
+            if (reterr)
+                *reterr = err;
+            else
+                evs_error_unref(err);
+            return status;
+        }
+        if (status)
+            failed(row.index, status, evs_error_message(err), user_data);
+        evs_error_unref(err);
+    }
+    return EVS_OK;
+}
+
+static void forget_resume(sqlite_sink *s)
+{
+    s->resume = evs_batch_unref(s->resume);
+    s->resume_at = 0;
+}
+
+static evs_status write_batch(sqlite_sink *s,
+                              evs_batch *batch,
+                              evs_decode_failed_fn failed,
+                              void *user_data,
+                              evs_error **reterr)
+{
+    evs_column_view *views;
+    evs_status status = evs__sqlite_begin(s->c, s->busy_ms, reterr);
+
+    if (status)
+        return status;
+    if (s->resume != batch) {
+        forget_resume(s);
+        s->resume = evs_batch_ref(batch);
+    }
+    views = evs_alloc_array(s->ctx, (size_t)s->columns, sizeof(*views));
+    if (!views)
+        return nomem(s, reterr);
+    for (int c = 0; c < s->columns; c++)
+        evs_batch_column(batch, (size_t)c, &views[c]);
+    status = write_rows(s, batch, views, failed, user_data, reterr);
+    if (!status || s->c->lost)
+        forget_resume(s);
+    evs_free(s->ctx, views);
+    return status;
 }
 
 static evs_status sink_write(
     void *sink, evs_batch *batch, evs_decode_failed_fn failed, void *user_data, evs_error **reterr)
 {
     sqlite_sink *s = sink;
-    const uint32_t *sel = evs_batch_selection(batch);
-    const uint8_t *kinds = evs_batch_kinds(batch);
-    size_t rows = evs_batch_rows(batch);
-    size_t i = s->resume == batch ? s->resume_at : 0;
-    evs_column_view *views;
-    evs_status status = begin(s, reterr);
-
-    s->resume = NULL;
-    if (status)
-        return status;
-    views = evs_alloc_array(s->ctx, (size_t)s->columns, sizeof(*views));
-    if (!views)
-        return nomem(s, reterr);
-    for (int c = 0; c < s->columns; c++)
-        evs_batch_column(batch, (size_t)c, &views[c]);
-    for (; !status && i < rows; i++) {
-        evs_row row = {batch, NULL, sel ? sel[i] : (uint32_t)i, 0};
-        evs_error *err = NULL;
-        status = write_row(s, views, &row, kinds ? kinds[row.index] : EVS_ROW_INSERT, &err);
-        if (!status)
-            continue;
-        if (failed && is_hopeless(s, status)) {
-            failed(row.index, status, evs_error_message(err), user_data);
-            evs_error_unref(err);
-            status = EVS_OK;
-            continue;
-        }
-        s->resume = batch;
-        s->resume_at = i;
-        if (reterr)
-            *reterr = err;
-        else
-            evs_error_unref(err);
-    }
-    evs_free(s->ctx, views);
+    evs_status status;
+    pthread_mutex_lock(&s->c->lock);
+    status = write_batch(s, batch, failed, user_data, reterr);
+    pthread_mutex_unlock(&s->c->lock);
     return status;
 }
 
-static evs_status sink_commit(void *sink, int64_t epoch, const char *offsets, evs_error **reterr)
+static evs_status
+store_epoch(sqlite_sink *s, int64_t epoch, const char *offsets, evs_error **reterr)
 {
-    sqlite_sink *s = sink;
-    evs_status status = begin(s, reterr);
+    evs_status status = evs__sqlite_begin(s->c, s->busy_ms, reterr);
     if (status)
         return status;
     sqlite3_bind_text(s->epoch, 1, s->application, -1, SQLITE_STATIC);
@@ -591,22 +497,35 @@ static evs_status sink_commit(void *sink, int64_t epoch, const char *offsets, ev
     sqlite3_bind_int64(s->epoch, 4, epoch);
     if (sqlite3_bind_text(s->epoch, 5, offsets, -1, SQLITE_TRANSIENT) != SQLITE_OK)
         return nomem(s, reterr);
-    if ((status = step_reset(s, s->epoch, "epoch", reterr)) ||
-        (status = step_reset(s, s->commit, "commit", reterr)))
-        return status;
-    s->in_transaction = false;
-    return EVS_OK;
+    return evs__sqlite_step(s->c, s->epoch, "epoch", s->busy_ms, reterr);
+}
+
+static evs_status sink_commit(void *sink, int64_t epoch, const char *offsets, evs_error **reterr)
+{
+    sqlite_sink *s = sink;
+    evs_status status;
+    pthread_mutex_lock(&s->c->lock);
+    status = store_epoch(s, epoch, offsets, reterr);
+    if (!status)
+        status = evs__sqlite_commit(s->c, &s->told, s->busy_ms, reterr);
+    pthread_mutex_unlock(&s->c->lock);
+    return status;
 }
 
 static evs_status sink_abort(void *sink, evs_error **reterr)
 {
     sqlite_sink *s = sink;
-    evs_status status = EVS_OK;
-    if (!sqlite3_get_autocommit(s->db))
-        status = run(s, "ROLLBACK", reterr);
-    s->in_transaction = s->lost = false;
-    s->resume = NULL;
+    evs_status status;
+    pthread_mutex_lock(&s->c->lock);
+    forget_resume(s);
+    status = evs__sqlite_rollback(s->c, s->busy_ms, reterr);
+    pthread_mutex_unlock(&s->c->lock);
     return status;
+}
+
+static bool shares_transaction(const evs_config *a, const evs_config *b)
+{
+    return evs__sqlite_same_file(evs_config_string(a, "path"), evs_config_string(b, "path"));
 }
 
 static const evs_sink_functions functions = {
@@ -619,6 +538,7 @@ static const evs_sink_functions functions = {
     .commit = sink_commit,
     .abort = sink_abort,
     .close = sink_close,
+    .shares_transaction = shares_transaction,
 };
 
 static const evs_connector connector = {
