@@ -41,7 +41,7 @@ evs_consumer_on_failed(evs_consumer *consumer, evs_consumer_failed_fn fn, void *
  *
  * @param ret_batch *borrowed until* the next poll, commit or close; evs_batch_keep() to keep it
  * @returns EVS_OK; EVS_AGAIN (nothing within timeout_ms); EVS_END (bounded source is through); a
- * failure
+ * failure: no event is passed over, the next poll tries the same ones again
  * @threads one at a time
  * @blocks up to timeout_ms
  * @since 0.1

@@ -78,7 +78,7 @@ static void explain_window(const evs__node *n, uint32_t depth, evs__buffer *out)
     evs__buffer_printf(out, ", emit %s, %s time\n", w->emit == EVS_EMIT_FINAL ? "final" : "changes",
                        w->time == EVS_TIME_PROCESSING ? "processing" : "event");
     indent(out, depth + 1);
-    if (evs__plan_is_co_partitioned(n))
+    if (n->in_place)
         evs__buffer_text(out, "in place: the source is partitioned by this key\n");
     else
         evs__buffer_printf(out, "exchange: %lld shards by key\n",

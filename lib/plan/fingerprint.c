@@ -16,10 +16,15 @@
 static void canonical_text(const evs__plan *plan, const char *text, evs__buffer *out)
 {
     evs__ast_list *list = NULL;
+    evs_status status;
+
     if (!text || !*text)
         return;
-    if (evs__ast_parse(plan->ctx, text, true, &list, NULL)) {
+    status = evs__ast_parse(plan->ctx, text, true, &list, NULL);
+    if (status) {
         evs__buffer_text(out, text);
+        if (status == EVS_ERR_NOMEM)
+            out->status = status;
         return;
     }
     for (size_t i = 0; i < list->count; i++) {
@@ -56,7 +61,7 @@ static void canonical_window(const evs__node *n, evs__buffer *out)
     evs__buffer_text(out, ") aggregate (");
     canonical_text(n->plan, n->text2, out);
     evs__buffer_text(out, ")");
-    if (evs__plan_is_co_partitioned(n))
+    if (n->in_place)
         evs__buffer_text(out, " in place");
 }
 

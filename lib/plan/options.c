@@ -297,46 +297,57 @@ void evs__plan_time_options(const evs__node *source, evs__time_options *ret)
         ret->future_action = clamp ? EVS__FUTURE_CLAMP : EVS__FUTURE_REFUSE;
 }
 
-/* whether two lists of expressions are the same but for their aliases */
-static bool same_expressions(evs_context *ctx, const char *a, const char *b)
+/* whether two parsed lists of expressions are the same but for their aliases */
+static evs_status
+same_lists(evs_context *ctx, const evs__ast_list *la, const evs__ast_list *lb, bool *ret)
 {
-    evs__ast_list *la = NULL, *lb = NULL;
     evs__buffer ta, tb;
-    bool same = false;
+    evs_status status = EVS_OK;
 
     evs__buffer_init(&ta, ctx, 1 << 20);
     evs__buffer_init(&tb, ctx, 1 << 20);
-    if (evs__ast_parse(ctx, a, true, &la, NULL) || evs__ast_parse(ctx, b, true, &lb, NULL) ||
-        la->count != lb->count)
-        goto out;
-    for (size_t i = 0; i < la->count; i++) {
+    *ret = la->count == lb->count;
+    for (size_t i = 0; !status && *ret && i < la->count; i++) {
         evs__buffer_reset(&ta);
         evs__buffer_reset(&tb);
-        if (evs__ast_print(la->items[i].expr, &ta) || evs__ast_print(lb->items[i].expr, &tb) ||
-            ta.len != tb.len || memcmp(ta.data, tb.data, ta.len) != 0)
-            goto out;
+        status = evs__ast_print(la->items[i].expr, &ta);
+        if (!status)
+            status = evs__ast_print(lb->items[i].expr, &tb);
+        *ret = ta.len == tb.len && (!ta.len || memcmp(ta.data, tb.data, ta.len) == 0);
     }
-    same = true;
-out:
-    evs__ast_free(la);
-    evs__ast_free(lb);
     evs__buffer_free(&ta);
     evs__buffer_free(&tb);
-    return same;
+    return status;
 }
 
-bool evs__plan_is_co_partitioned(const evs__node *window)
+evs_status evs__plan_is_co_partitioned(const evs__node *window, bool *ret, evs_error **reterr)
 {
     const evs__node *root = evs__node_root(window);
     const char *by = evs_config_string(root->config, "key.partitioned_by");
+    evs_context *ctx = window->plan->ctx;
+    evs__ast_list *la = NULL, *lb = NULL;
+    evs_status status;
+
+    *ret = false;
     if (!by || !*window->text)
-        return false;
+        return EVS_OK;
+    status = evs__ast_parse(ctx, by, true, &la, reterr);
+    if (status) {
+        evs_error_prefix(ctx, reterr, "option \"key.partitioned_by\": ");
+        return status;
+    }
     /* columns keep their meaning through a filter only */
     for (const evs__node *n = window->input; n != root; n = n->input) {
         if (n->kind != EVS__NODE_FILTER)
-            return false;
+            goto out;
     }
-    return same_expressions(window->plan->ctx, by, window->text);
+    status = evs__ast_parse(ctx, window->text, true, &lb, reterr);
+    if (!status && same_lists(ctx, la, lb, ret))
+        status = evs__nomem(reterr);
+out:
+    evs__ast_free(la);
+    evs__ast_free(lb);
+    return status;
 }
 
 evs__on_error evs__plan_on_error(const evs__plan *plan)

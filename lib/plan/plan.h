@@ -91,6 +91,7 @@ struct evs_stream {
     evs_schema *schema;             /* source */
     const evs_type *type;           /* rows out, or NULL */
     const evs_type *late_type;      /* window */
+    bool in_place;                  /* window: its rows need no exchange */
     uint32_t key_count;             /* leading columns that identify a row; 0: none */
     bool windowed;                  /* the last key column is window_start */
     uint32_t meta_mask;             /* source: bit per evs__meta that is a column of `type` */
@@ -173,8 +174,9 @@ bool evs__plan_has_window(const evs__plan *plan);
 /* configs of the pipeline and of every source and sink */
 evs_status evs__plan_configure(evs__plan *plan, evs_error **reterr);
 void evs__plan_time_options(const evs__node *source, evs__time_options *ret);
-/* "partition key" text of a source equals the keys of a window behind it: no exchange is needed */
-bool evs__plan_is_co_partitioned(const evs__node *window);
+/* whether key.partitioned_by of the source equals the keys of a window behind it: no exchange is
+ * needed. EVS_ERR_EXPRESSION: the option cannot be parsed. */
+evs_status evs__plan_is_co_partitioned(const evs__node *window, bool *ret, evs_error **reterr);
 evs__on_error evs__plan_on_error(const evs__plan *plan);
 const char *evs__plan_application_id(const evs__plan *plan);
 /* letters, digits, '.', '_', '-': fit for a file name */
@@ -226,8 +228,8 @@ evs_status evs__plan_text_uses(
  * set times itself, the window refuses rows without one.
  */
 bool evs__plan_needs_time(const evs__node *source);
-/* whether any text behind a source names a column; for meta columns */
-uint32_t evs__plan_meta_uses(const evs__node *source);
+/* which meta columns a text behind a source names: bit per evs__meta */
+evs_status evs__plan_meta_uses(const evs__node *source, uint32_t *ret_mask);
 /* node->wanted of every source; the plan is typed */
 evs_status evs__plan_prune(evs__plan *plan, evs_error **reterr);
 

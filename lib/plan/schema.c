@@ -78,6 +78,8 @@ evs_status evs__plan_no_columns(evs_context *ctx,
                            "the columns are not known: set \"columns\" or a schema; the first %zu "
                            "events have columns = %s",
                            count, columns.data);
+    else if (status == EVS_ERR_NOMEM || columns.status == EVS_ERR_NOMEM)
+        status = evs__nomem(reterr);
     else
         status =
             evs__fail(ctx, reterr, EVS_ERR_SCHEMA,

@@ -125,7 +125,8 @@ static evs_status visible_type(evs__node *n, const evs_type **ret, evs_error **r
     evs__field *fields;
     evs_status status;
 
-    n->meta_mask = evs__plan_meta_uses(n);
+    if (evs__plan_meta_uses(n, &n->meta_mask))
+        return evs__nomem(reterr);
     for (int m = 0; m < EVS__META_COUNT; m++) {
         if (evs_type_field_index(type, meta_names[m], strlen(meta_names[m])) >= 0)
             n->meta_mask &= ~(1u << m);

@@ -159,6 +159,7 @@ static evs_status type_operator(evs__node *n, evs_error **reterr)
         replace_type(plan, &n->late_type, evs_type_ref(op->late_type));
         n->key_count = evs__window_op_key_count(op) + 1;
         n->windowed = true;
+        status = evs__plan_is_co_partitioned(n, &n->in_place, reterr);
     } else if (n->kind == EVS__NODE_FILTER) {
         n->key_count = n->input->key_count;
         n->windowed = n->input->windowed;

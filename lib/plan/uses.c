@@ -62,38 +62,59 @@ static uint32_t meta_in_tree(const evs__ast *a)
     return mask;
 }
 
-static uint32_t meta_in_text(evs_context *ctx, const char *text)
+static evs_status meta_in_text(evs_context *ctx, const char *text, uint32_t *mask)
 {
     evs__ast_list *list = NULL;
-    uint32_t mask = 0;
+    evs_status status;
 
+    if (!text || !strchr(text, '_'))
+        return EVS_OK;
+    status = evs__ast_parse(ctx, text, true, &list, NULL);
     /* a text that is wrong, or is no expression, is told where it is typed */
-    if (!text || !strchr(text, '_') || evs__ast_parse(ctx, text, true, &list, NULL))
-        return 0;
+    if (status)
+        return status == EVS_ERR_NOMEM ? status : EVS_OK;
     for (size_t i = 0; i < list->count; i++)
-        mask |= meta_in_tree(list->items[i].expr);
+        *mask |= meta_in_tree(list->items[i].expr);
     evs__ast_free(list);
-    return mask;
+    return EVS_OK;
 }
 
-static uint32_t meta_below(const evs__node *n)
+/* behind these the record's columns are gone, unless they name them; late rows have them still */
+static bool hides_record(const evs__node *n, const evs__node *output)
+{
+    if (n->kind == EVS__NODE_WINDOW)
+        return output->kind != EVS__NODE_LATE;
+    return n->kind == EVS__NODE_PROJECT || n->kind == EVS__NODE_APPLY;
+}
+
+static evs_status meta_below(const evs__node *n, uint32_t *mask)
 {
     evs_context *ctx = n->plan->ctx;
-    uint32_t mask = 0;
-    if (n->kind == EVS__NODE_FILTER || n->kind == EVS__NODE_PROJECT || n->kind == EVS__NODE_WINDOW)
-        mask = meta_in_text(ctx, n->text) | meta_in_text(ctx, n->text2);
-    /* behind these the record's columns are gone, unless they name them */
-    if (n->kind == EVS__NODE_PROJECT || n->kind == EVS__NODE_WINDOW || n->kind == EVS__NODE_APPLY)
-        return mask;
-    for (uint32_t i = 0; i < n->output_count; i++)
-        mask |= meta_below(n->outputs[i]);
-    return mask;
+    evs_status status = EVS_OK;
+
+    if (n->kind == EVS__NODE_FILTER || n->kind == EVS__NODE_PROJECT ||
+        n->kind == EVS__NODE_WINDOW) {
+        status = meta_in_text(ctx, n->text, mask);
+        if (!status)
+            status = meta_in_text(ctx, n->text2, mask);
+    }
+    for (uint32_t i = 0; !status && i < n->output_count; i++) {
+        if (!hides_record(n, n->outputs[i]))
+            status = meta_below(n->outputs[i], mask);
+    }
+    return status;
 }
 
-uint32_t evs__plan_meta_uses(const evs__node *source)
+evs_status evs__plan_meta_uses(const evs__node *source, uint32_t *ret_mask)
 {
     const char *time = evs_config_string(source->config, "event.time");
-    return meta_below(source) | meta_in_text(source->plan->ctx, time);
+    evs_status status;
+
+    *ret_mask = 0;
+    status = meta_below(source, ret_mask);
+    if (!status)
+        status = meta_in_text(source->plan->ctx, time, ret_mask);
+    return status;
 }
 
 /* ---- time ---- */

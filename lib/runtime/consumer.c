@@ -32,6 +32,7 @@ struct evs_consumer {
     uint64_t failed;
     evs_batch *batch; /* the host's until the next call */
     evs_read read;
+    bool untaken; /* `read` is not decoded: the last poll failed */
     position *positions;
     size_t position_count;
     const evs_input *inputs; /* of the decode that goes on */
@@ -235,11 +236,12 @@ static evs_status need_decoder(evs_consumer *c, evs_error **reterr)
     const char *format = evs_config_string(c->config, "format");
     bool framed =
         framing ? strcmp(framing, "confluent") == 0 : format && strcmp(format, "avro") == 0;
+    evs_status status;
     if (c->decoder)
         return EVS_OK;
     if (!c->schema && c->connector->source->schema &&
-        c->connector->source->schema(c->source, &c->schema, reterr) < 0)
-        return EVS_ERR_SCHEMA;
+        (status = c->connector->source->schema(c->source, &c->schema, reterr)) < 0)
+        return status;
     if (!c->schema && !framed)
         return evs__plan_no_columns(c->ctx, c->config, c->read.inputs, c->read.count, reterr);
     return evs_decoder_new(c->ctx, c->schema, evs_config_options(c->config), &c->decoder, reterr);
@@ -260,6 +262,7 @@ static evs_status take(evs_consumer *c, evs_error **reterr)
     if (status)
         return status;
     c->inputs = r->inputs;
+    c->batch = evs_batch_unref(c->batch);
     status = evs__decoder_run(c->decoder, r->inputs, r->count, on_failed, c, &c->batch, reterr);
     for (size_t i = 0; !status && i < r->count; i++) {
         const evs_input *in = &r->inputs[i], *next = in + 1;
@@ -280,6 +283,20 @@ static evs_status describe(evs_consumer *c, evs_error **reterr)
     return c->connector->source->describe(c->source, &topics, &partitions, &count, reterr);
 }
 
+/* the next events; after a failure those that could not be taken, so that none is passed over */
+static evs_status read_next(evs_consumer *c, evs_error **reterr)
+{
+    evs_status status;
+    if (c->untaken)
+        return EVS_OK;
+    give_back(c);
+    status = describe(c, reterr);
+    if (!status)
+        status = c->connector->source->read(c->source, EVS_BATCH_ROWS_MAX, 0, &c->read, reterr);
+    c->untaken = !status;
+    return status;
+}
+
 evs_status evs_consumer_poll(evs_consumer *consumer,
                              int64_t timeout_ms,
                              evs_batch **ret_batch,
@@ -291,14 +308,13 @@ evs_status evs_consumer_poll(evs_consumer *consumer,
 
     if (!c || !ret_batch)
         return evs__fail(NULL, reterr, EVS_ERR_INVALID, "consumer or ret_batch is NULL");
-    give_back(c);
     for (;;) {
         int64_t left = end - evs__monotonic_ms();
-        status = describe(c, reterr);
-        if (!status)
-            status = c->connector->source->read(c->source, EVS_BATCH_ROWS_MAX, 0, &c->read, reterr);
+        status = read_next(c, reterr);
         if (!status)
             status = take(c, reterr);
+        if (!status)
+            c->untaken = false;
         /* events that all failed are no rows: go on */
         if (!status && c->batch && evs_batch_rows(c->batch)) {
             *ret_batch = c->batch;
@@ -306,11 +322,9 @@ evs_status evs_consumer_poll(evs_consumer *consumer,
         }
         if (status < 0 || status == EVS_END)
             return status;
-        if (!status)
-            give_back(c);
-        else if (left <= 0)
+        if (status == EVS_AGAIN && left <= 0)
             return EVS_AGAIN;
-        else
+        if (status == EVS_AGAIN)
             wait_for_wake(c, left < IDLE_POLL_MS ? left : IDLE_POLL_MS);
     }
 }

@@ -166,9 +166,12 @@ static evs_status make_partitions(evs__source *s)
             evs__partition_time_init(&p->now.time);
             p->epoch.time = p->now.time;
             atomic_init(&p->seen_watermark, EVS_TIME_NONE);
-            if (add_metrics(p))
-                return EVS_ERR_NOMEM;
         }
+    }
+    /* each of them is whole by now: whatever fails, closing looks at all */
+    for (slot = 0; slot < s->partition_count; slot++) {
+        if (add_metrics(&s->partitions[slot]))
+            return EVS_ERR_NOMEM;
     }
     return EVS_OK;
 }

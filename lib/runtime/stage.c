@@ -53,7 +53,7 @@ evs_status evs__stage_new(
     stage->node = node;
     stage->in_type = evs_type_ref(in);
     stage->slots = slots;
-    stage->in_place = evs__plan_is_co_partitioned(node);
+    stage->in_place = node->in_place;
     count =
         stage->in_place ? slots : (uint32_t)evs_config_int(rt->plan->config, "exchange.partitions");
     if (!*node->text)
