@@ -8,6 +8,9 @@
  * including that row; a closed window never opens again. Final results come in order of window end,
  * then of the first row of their key in the window, whatever the size of the batches pushed.
  *
+ * Aggregates (all of them, with types and meaning: docs/reference/aggregates.md), the frequent
+ * ones:
+ *
  * | aggregate                            | result                                        |
  * |--------------------------------------|-----------------------------------------------|
  * | count(*), count(x), count_if(c)      | BIGINT NOT NULL                               |
@@ -21,9 +24,12 @@
  * | min(x), max(x)                       | type of x: numbers (NaN highest), times,      |
  * |                                      | BOOLEAN, VARCHAR and BYTES by bytes           |
  *
- * NULL is left out; of NULLs only, sum, avg, min and max are NULL. A row with which an exact sum
- * would not fit its type is rejected as a whole (stage "expression", EVS_ERR_OVERFLOW); so is a row
- * of kind delete, which cannot be taken back from a window.
+ * Any of them takes DISTINCT and a filter: "sum(DISTINCT x) FILTER (WHERE y > 0) AS s".
+ *
+ * NULL is left out; of NULLs only, sum, avg, min and max are NULL. A row that an aggregate refuses
+ * (an exact sum that would not fit its type, a collection that is full) is rejected as a whole
+ * (stage "expression"; EVS_ERR_OVERFLOW, EVS_ERR_LIMIT); so is a row of kind delete, which cannot
+ * be taken back from a window.
  */
 #ifndef EVSTREAM_WINDOW_H
 #define EVSTREAM_WINDOW_H

@@ -6,12 +6,6 @@
  */
 #include "engine/aggregate.h"
 
-static evs_status type_bigint(evs_context *ctx, const evs_type *arg, const evs_type **ret)
-{
-    (void)arg;
-    return evs__type_simple(ctx, EVS_TYPE_BIGINT, false, ret);
-}
-
 static uint32_t
 count_all_add(const evs__aggregate *a, const evs__agg_groups *g, const evs__agg_rows *r)
 {
@@ -66,10 +60,14 @@ static evs_status count_result(const evs__aggregate *a, const evs__agg_groups *g
 
 #define COUNT_COMMON                                                                               \
     .size = sizeof(int64_t), .align = sizeof(int64_t), .keeps_null_arg = true,                     \
-    .type = type_bigint, .merge = count_merge, .result = count_result
+    .type = evs__agg_type_bigint, .merge = count_merge, .result = count_result
 
 const evs__aggregate_functions evs__agg_count_all = {
     .name = "count",
+    .group = "count",
+    .usage = "count(*)",
+    .gives = "BIGINT NOT NULL",
+    .doc = "Rows",
     .arg_types = 0,
     .add = count_all_add,
     COUNT_COMMON,
@@ -77,6 +75,12 @@ const evs__aggregate_functions evs__agg_count_all = {
 
 const evs__aggregate_functions evs__agg_count = {
     .name = "count",
+    .group = "count",
+    .usage = "count(x)",
+    .gives = "BIGINT NOT NULL",
+    .doc = "Rows where x is not NULL",
+    .distinct = EVS__DISTINCT_AS,
+    .distinct_as = &evs__agg_count_distinct,
     .arg_types = UINT32_MAX,
     .add = count_add,
     COUNT_COMMON,
@@ -84,6 +88,10 @@ const evs__aggregate_functions evs__agg_count = {
 
 const evs__aggregate_functions evs__agg_count_if = {
     .name = "count_if",
+    .group = "count",
+    .usage = "count_if(condition)",
+    .gives = "BIGINT NOT NULL",
+    .doc = "Rows for which the condition is TRUE",
     .arg_types = EVS__AGG_TYPE(EVS_TYPE_BOOLEAN),
     .add = count_if_add,
     COUNT_COMMON,

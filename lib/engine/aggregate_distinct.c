@@ -20,12 +20,6 @@ typedef struct distinct {
     size_t count;
 } distinct;
 
-static evs_status type_bigint(evs_context *ctx, const evs_type *arg, const evs_type **ret)
-{
-    (void)arg;
-    return evs__type_simple(ctx, EVS_TYPE_BIGINT, false, ret);
-}
-
 static void distinct_free(evs__account *account, void *extra)
 {
     distinct *d = extra;
@@ -321,11 +315,16 @@ static evs_status distinct_read(const evs__aggregate *a, const evs__agg_groups *
 
 const evs__aggregate_functions evs__agg_count_distinct = {
     .name = "count_distinct",
+    .group = "count",
+    .usage = "count_distinct(x)",
+    .gives = "BIGINT NOT NULL",
+    .doc = "Different values, exact; the same as count(DISTINCT x)",
+    .distinct = EVS__DISTINCT_SAME,
     .arg_types = UINT32_MAX,
     .size = sizeof(int64_t),
     .align = _Alignof(int64_t),
     .keeps_null_arg = true,
-    .type = type_bigint,
+    .type = evs__agg_type_bigint,
     .reserve = distinct_reserve,
     .add = distinct_add,
     .merge = distinct_merge,

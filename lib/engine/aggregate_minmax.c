@@ -133,6 +133,10 @@ MINMAX(decimal, evs__int128, decimal_best, n, r->arg->i128[row], evs__column_app
 
 const evs__aggregate_functions evs__agg_min_int = {
     .name = "min",
+    .group = "choice",
+    .usage = "min(x)",
+    .doc = "Smallest value: numbers (NaN highest), times, false before true, text by bytes",
+    .distinct = EVS__DISTINCT_SAME,
     .add = int_min_add,
     .merge = int_min_merge,
     INT_COMMON,
@@ -140,6 +144,10 @@ const evs__aggregate_functions evs__agg_min_int = {
 
 const evs__aggregate_functions evs__agg_max_int = {
     .name = "max",
+    .group = "choice",
+    .usage = "max(x)",
+    .doc = "Largest value: numbers (NaN highest), times, false before true, text by bytes",
+    .distinct = EVS__DISTINCT_SAME,
     .add = int_max_add,
     .merge = int_max_merge,
     INT_COMMON,
@@ -151,6 +159,9 @@ const evs__aggregate_functions evs__agg_max_int = {
 
 const evs__aggregate_functions evs__agg_min_double = {
     .name = "min",
+    .group = "choice",
+    .usage = "min(x)",
+    .distinct = EVS__DISTINCT_SAME,
     .add = double_min_add,
     .merge = double_min_merge,
     DOUBLE_COMMON,
@@ -158,6 +169,9 @@ const evs__aggregate_functions evs__agg_min_double = {
 
 const evs__aggregate_functions evs__agg_max_double = {
     .name = "max",
+    .group = "choice",
+    .usage = "max(x)",
+    .distinct = EVS__DISTINCT_SAME,
     .add = double_max_add,
     .merge = double_max_merge,
     DOUBLE_COMMON,
@@ -169,6 +183,9 @@ const evs__aggregate_functions evs__agg_max_double = {
 
 const evs__aggregate_functions evs__agg_min_decimal = {
     .name = "min",
+    .group = "choice",
+    .usage = "min(x)",
+    .distinct = EVS__DISTINCT_SAME,
     .add = decimal_min_add,
     .merge = decimal_min_merge,
     DECIMAL_COMMON,
@@ -176,6 +193,9 @@ const evs__aggregate_functions evs__agg_min_decimal = {
 
 const evs__aggregate_functions evs__agg_max_decimal = {
     .name = "max",
+    .group = "choice",
+    .usage = "max(x)",
+    .distinct = EVS__DISTINCT_SAME,
     .add = decimal_max_add,
     .merge = decimal_max_merge,
     DECIMAL_COMMON,
@@ -439,6 +459,9 @@ static evs_status text_read(const evs__aggregate *a, const evs__agg_groups *g, e
 
 const evs__aggregate_functions evs__agg_min_text = {
     .name = "min",
+    .group = "choice",
+    .usage = "min(x)",
+    .distinct = EVS__DISTINCT_SAME,
     .add = text_min_add,
     .merge = text_min_merge,
     TEXT_COMMON,
@@ -446,6 +469,9 @@ const evs__aggregate_functions evs__agg_min_text = {
 
 const evs__aggregate_functions evs__agg_max_text = {
     .name = "max",
+    .group = "choice",
+    .usage = "max(x)",
+    .distinct = EVS__DISTINCT_SAME,
     .add = text_max_add,
     .merge = text_max_merge,
     TEXT_COMMON,

@@ -24,18 +24,6 @@ static inline bool valid(const evs__column *c, uint32_t row)
     return !evs__column_is_null(c, row);
 }
 
-static evs_status type_bigint(evs_context *ctx, const evs_type *arg, const evs_type **ret)
-{
-    (void)arg;
-    return evs__type_simple(ctx, EVS_TYPE_BIGINT, false, ret);
-}
-
-static evs_status type_double(evs_context *ctx, const evs_type *arg, const evs_type **ret)
-{
-    (void)arg;
-    return evs__type_simple(ctx, EVS_TYPE_DOUBLE, false, ret);
-}
-
 /* ---- sum of integers ---- */
 
 typedef struct int_sum {
@@ -111,10 +99,15 @@ int_sum_result(const evs__aggregate *a, const evs__agg_groups *g, evs__column *o
 
 const evs__aggregate_functions evs__agg_sum_int = {
     .name = "sum",
+    .group = "number",
+    .usage = "sum(x)",
+    .gives = "BIGINT",
+    .doc = "Sum, exact for integers and decimals: a row with which it would not fit is refused; "
+           "compensated (Neumaier) for DOUBLE",
     .arg_types = EVS__AGG_INTS,
     .size = sizeof(int_sum),
     .align = _Alignof(int_sum),
-    .type = type_bigint,
+    .type = evs__agg_type_bigint,
     .add = int_sum_add,
     .undo = int_sum_undo,
     .merge = int_sum_merge,
@@ -174,10 +167,15 @@ int_avg_result(const evs__aggregate *a, const evs__agg_groups *g, evs__column *o
 
 const evs__aggregate_functions evs__agg_avg_int = {
     .name = "avg",
+    .group = "number",
+    .usage = "avg(x)",
+    .gives = "DOUBLE",
+    .doc = "Mean; of DECIMAL(p,s) rounded half away from zero to t = max(s, 6) digits, fewer where "
+           "p - s leaves no room",
     .arg_types = EVS__AGG_INTS,
     .size = sizeof(wide_sum),
     .align = _Alignof(wide_sum),
-    .type = type_double,
+    .type = evs__agg_type_double,
     .add = int_avg_add,
     .merge = wide_merge,
     .result = int_avg_result,
@@ -264,12 +262,18 @@ double_avg_result(const evs__aggregate *a, const evs__agg_groups *g, evs__column
 
 const evs__aggregate_functions evs__agg_sum_double = {
     .name = "sum",
+    .group = "number",
+    .usage = "sum(x)",
+    .gives = "DOUBLE",
     .result = double_sum_result,
     DOUBLE_COMMON,
 };
 
 const evs__aggregate_functions evs__agg_avg_double = {
     .name = "avg",
+    .group = "number",
+    .usage = "avg(x)",
+    .gives = "DOUBLE",
     .result = double_avg_result,
     DOUBLE_COMMON,
 };
@@ -365,15 +369,15 @@ decimal_avg_result(const evs__aggregate *a, const evs__agg_groups *g, evs__colum
     return decimal_result(a, g, true, out);
 }
 
-static evs_status type_decimal_sum(evs_context *ctx, const evs_type *arg, const evs_type **ret)
+static evs_status type_decimal_sum(evs_context *ctx, const evs__aggregate *a, const evs_type **ret)
 {
-    return evs__type_decimal(ctx, DECIMAL_DIGITS, arg->scale, false, ret);
+    return evs__type_decimal(ctx, DECIMAL_DIGITS, a->arg_type->scale, false, ret);
 }
 
-static evs_status type_decimal_avg(evs_context *ctx, const evs_type *arg, const evs_type **ret)
+static evs_status type_decimal_avg(evs_context *ctx, const evs__aggregate *a, const evs_type **ret)
 {
-    int32_t scale = arg->scale > 6 ? arg->scale : 6;
-    int32_t room = DECIMAL_DIGITS - (arg->precision - arg->scale);
+    int32_t scale = a->arg_type->scale > 6 ? a->arg_type->scale : 6;
+    int32_t room = DECIMAL_DIGITS - (a->arg_type->precision - a->arg_type->scale);
     return evs__type_decimal(ctx, DECIMAL_DIGITS, scale < room ? scale : room, false, ret);
 }
 
@@ -400,6 +404,9 @@ static evs_status decimal_read(const evs__aggregate *a, const evs__agg_groups *g
 
 const evs__aggregate_functions evs__agg_sum_decimal = {
     .name = "sum",
+    .group = "number",
+    .usage = "sum(x)",
+    .gives = "DECIMAL(38,s)",
     .type = type_decimal_sum,
     .result = decimal_sum_result,
     DECIMAL_COMMON,
@@ -407,6 +414,9 @@ const evs__aggregate_functions evs__agg_sum_decimal = {
 
 const evs__aggregate_functions evs__agg_avg_decimal = {
     .name = "avg",
+    .group = "number",
+    .usage = "avg(x)",
+    .gives = "DECIMAL(38,t)",
     .type = type_decimal_avg,
     .result = decimal_avg_result,
     DECIMAL_COMMON,

@@ -118,11 +118,8 @@ static evs_status evaluate(work *k, evs_error **reterr)
 
     for (uint32_t i = 0; i < w->key_count && !status; i++)
         status = evs__expr_eval(w->keys[i], k->in, expression_failed, k, &k->keys[i], reterr);
-    for (uint32_t i = 0; i < w->aggregates.count && !status; i++) {
-        if (w->aggregates.items[i].arg)
-            status = evs__expr_eval(w->aggregates.items[i].arg, k->in, expression_failed, k,
-                                    &k->args[i], reterr);
-    }
+    if (!status)
+        status = evs__aggregates_eval(&w->aggregates, k->in, expression_failed, k, k->args, reterr);
     if (!status && k->status)
         status = evs__nomem(reterr);
     return status;
@@ -346,10 +343,14 @@ static evs_status intern_keys(work *k)
 
 static evs__agg_rows rows_view(work *k, uint32_t aggregate, uint32_t first)
 {
-    return (evs__agg_rows){.arg = k->args[aggregate],
-                           .rows = k->rows + first,
-                           .ids = k->ids + (size_t)aggregate * k->in->count + first,
-                           .scratch = &k->w->key_bytes};
+    const evs__window_op *w = k->w;
+    const int64_t *times = w->opt.time == EVS_TIME_PROCESSING ? NULL : k->in->times;
+    evs__agg_rows r = evs__agg_rows_of(&w->aggregates, aggregate, k->in, k->args, times, k->clock);
+
+    r.rows = k->rows + first;
+    r.ids = k->ids + (size_t)aggregate * k->in->count + first;
+    r.scratch = &k->w->key_bytes;
+    return r;
 }
 
 static evs_status reserve_slice(work *k, evs__slice *slice, uint32_t first)
@@ -458,14 +459,15 @@ static void undo_aggregate(work *k, const block *b, uint32_t i, uint32_t n)
     k->w->aggregates.items[i].fn->undo(&k->w->aggregates.items[i], &groups, &rows, n);
 }
 
-/* all aggregates that may refuse a row, or none; returns whether all rows were taken */
-static bool add_refusing(work *k, const block *b)
+/* all aggregates that may refuse a row, or none; returns the one that did, NULL: all were taken */
+static const evs__aggregate *add_refusing(work *k, const block *b)
 {
     const evs__aggregates *all = &k->w->aggregates;
 
     for (uint32_t i = 0; i < all->count; i++) {
+        const evs__aggregate *a = &all->items[i];
         uint32_t done;
-        if (!all->items[i].fn->undo)
+        if (!a->fn->undo)
             continue;
         done = add_aggregate(k, b, i);
         if (done == b->n)
@@ -475,9 +477,9 @@ static bool add_refusing(work *k, const block *b)
             if (all->items[i].fn->undo)
                 undo_aggregate(k, b, i, b->n);
         }
-        return false;
+        return a;
     }
-    return true;
+    return NULL;
 }
 
 static void move_row(work *k, uint32_t to, uint32_t from)
@@ -497,11 +499,16 @@ static void add_singly(work *k, block *b, const evs__out *out)
 
     for (uint32_t i = 0; i < b->n; i++) {
         block one = {b->slice, b->first + i, 1};
-        if (add_refusing(k, &one)) {
+        const evs__aggregate *refused = add_refusing(k, &one);
+        if (!refused) {
             move_row(k, b->first + kept++, b->first + i);
         } else {
-            rejected r = {k->rows[b->first + i], EVS_ERR_OVERFLOW, EVS__STAGE_EXPRESSION, 0};
-            tell(k, out, &r, "a sum does not fit its type with this row");
+            rejected r = {k->rows[b->first + i], EVS_OK, EVS__STAGE_EXPRESSION, 0};
+            const char *message;
+            evs__buffer_reset(&k->messages);
+            r.status = evs__aggregate_refusal(refused, &k->messages);
+            message = evs__buffer_cstr(&k->messages);
+            tell(k, out, &r, message ? message : "an aggregate cannot take this row");
         }
     }
     b->n = kept;
@@ -512,7 +519,7 @@ static void apply_block(work *k, block *b, const evs__out *out)
     evs__window_op *w = k->w;
 
     evs__slice_groups(w->state, b->slice, k->key_ids + b->first, b->n, k->groups + b->first);
-    if (!add_refusing(k, b))
+    if (add_refusing(k, b))
         add_singly(k, b, out);
     for (uint32_t i = 0; i < w->aggregates.count; i++) {
         if (!w->aggregates.items[i].fn->undo)
@@ -563,7 +570,7 @@ static evs_status take_scratch(work *k)
 {
     evs__window_op *w = k->w;
     evs_context *ctx = w->base.ctx;
-    uint32_t columns = w->key_count + w->aggregates.count;
+    uint32_t columns = w->key_count + w->aggregates.column_count;
     size_t rows = k->in->count, arrays = 4 + (size_t)w->aggregates.count;
 
     if (rows > w->scratch_rows) {
@@ -595,7 +602,7 @@ static void drop_work(work *k)
 
     for (uint32_t i = 0; i < k->slice_count; i++)
         k->slices[i]->batch_rows = 0;
-    for (uint32_t i = 0; k->keys && i < w->key_count + w->aggregates.count; i++)
+    for (uint32_t i = 0; k->keys && i < w->key_count + w->aggregates.column_count; i++)
         evs__column_unref(k->keys[i]);
     if (k->late_node) {
         evs__account_give(&w->state->account, k->late_node->bytes);

@@ -359,7 +359,7 @@ static evs_status unknown_function(evs__compiler *c, const evs__ast *a)
     const evs__function *table = evs__functions(&count);
     const char **names, *hint;
 
-    if (is_aggregate(a->name) || a->distinct)
+    if (is_aggregate(a->name) || a->distinct || a->filter)
         return evs__compile_fault(c, a->position, EVS_ERR_EXPRESSION,
                                   "unknown function \"%s\" (aggregates belong into a window's list "
                                   "of aggregates, at the top level of an item)",
@@ -412,7 +412,7 @@ evs_status evs__compile_call(evs__compiler *c, const evs__ast *a, evs__term **re
         f++;
     while (host && strcmp(host->name, a->name) != 0)
         host = host->next;
-    if (a->distinct || (f == end && !host))
+    if (a->distinct || a->filter || (f == end && !host))
         return unknown_function(c, a);
     if (a->arg_count > EVS__ARGS_MAX)
         return evs__compile_fault(c, a->position, EVS_ERR_EXPRESSION,

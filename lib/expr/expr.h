@@ -48,6 +48,7 @@ struct evs__ast {
     const char *name; /* column, field, function (lower case), operator; in the tree's arena */
     size_t name_len;
     bool distinct;    /* CALL: count(DISTINCT x) */
+    evs__ast *filter; /* CALL: count(*) FILTER (WHERE ...), or NULL; counted in `depth` */
     bool negated;     /* NOT IN, NOT LIKE, IS NOT NULL ... */
     bool has_operand; /* CASE x WHEN ...: args[0] is x; then WHEN, THEN pairs, then maybe ELSE */
     const evs_type *type; /* LITERAL (NULL: the literal NULL), CAST; referenced by the arena */

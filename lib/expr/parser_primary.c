@@ -295,6 +295,33 @@ evs_status evs__parse_args(evs__parser *p, evs__arg_list *args)
     return status;
 }
 
+/* FILTER (WHERE condition) behind a call; without the parenthesis the word is not ours */
+static evs_status parse_filter(evs__parser *p, evs__ast *call)
+{
+    evs__token next = peek(p);
+    evs__ast *condition = NULL;
+    evs_status status;
+
+    if (!evs__token_is_word(&p->token, "FILTER") || !evs__token_is_symbol(&next, "("))
+        return EVS_OK;
+    evs__parser_advance(p);
+    evs__parser_advance(p);
+    status = evs__parser_need_word(p, "WHERE");
+    if (!status)
+        status = evs__parse_expr(p, EVS__LEVEL_OR, &condition);
+    if (!status)
+        status = evs__parser_need_symbol(p, ")");
+    if (status)
+        return status;
+    call->filter = condition;
+    call->end = p->last_end;
+    if (condition->depth < call->depth)
+        return EVS_OK;
+    call->depth = condition->depth + 1;
+    return evs__parser_made(p, call->position,
+                            call->depth > EVS__AST_DEPTH_MAX ? EVS_ERR_LIMIT : EVS_OK);
+}
+
 static evs_status parse_call(evs__parser *p, evs__ast **ret)
 {
     evs__token name = p->token;
@@ -331,7 +358,7 @@ static evs_status parse_call(evs__parser *p, evs__ast **ret)
     a->name_len = name.len;
     a->distinct = distinct;
     *ret = a;
-    return EVS_OK;
+    return parse_filter(p, a);
 }
 
 /* ---- primary and postfix ---- */

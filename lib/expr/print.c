@@ -159,6 +159,11 @@ static void print_call(const evs__ast *a, evs__buffer *out)
     }
     print_list(a, position, out);
     evs__buffer_byte(out, ')');
+    if (a->filter) {
+        evs__buffer_text(out, " FILTER (WHERE ");
+        print_node(a->filter, LEVEL_ANY, out);
+        evs__buffer_byte(out, ')');
+    }
 }
 
 static void print_case(const evs__ast *a, evs__buffer *out)

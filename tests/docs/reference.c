@@ -15,6 +15,7 @@
 
 #include "base/buffer.h"
 #include "codec/codec.h"
+#include "engine/aggregate.h"
 #include "evstream/connector.h"
 #include "expr/functions.h"
 #include "io/connectors.h"
@@ -219,6 +220,86 @@ static void print_functions(evs__buffer *out)
     }
 }
 
+/* ---- aggregates ---- */
+
+/* the types of an argument: "INT, BIGINT"; "any" */
+static void print_types(evs__buffer *out, uint32_t types)
+{
+    const char *between = "";
+
+    if (types == UINT32_MAX) {
+        evs__buffer_text(out, "any");
+        return;
+    }
+    for (int id = EVS_TYPE_BOOLEAN; id <= EVS_TYPE_STRUCT; id++) {
+        if (!(types >> id & 1))
+            continue;
+        evs__buffer_printf(out, "%s%s", between, evs__type_word((evs_type_id)id));
+        between = ", ";
+    }
+}
+
+static void print_aggregate(evs__buffer *out,
+                            const evs__aggregate_functions *const *f,
+                            const evs__aggregate_functions *const *end)
+{
+    evs__buffer_printf(out, "| `%s` | ", (*f)->usage);
+    for (size_t i = 0; f + i < end && strcmp(f[i]->usage, (*f)->usage) == 0; i++) {
+        const evs__aggregate_functions *other = f[i];
+        evs__buffer_text(out, i ? "; " : "");
+        if (other->arg_types)
+            print_types(out, other->arg_types);
+        if (other->arg2_types) {
+            evs__buffer_text(out, " and ");
+            print_types(out, other->arg2_types);
+        }
+        evs__buffer_printf(out, "%s%s", other->arg_types ? " -> " : "",
+                           other->gives ? other->gives : "same");
+    }
+    evs__buffer_text(out, " | ");
+    print_cell(out, (*f)->doc);
+    evs__buffer_text(out, " |\n");
+}
+
+static void print_aggregates(evs__buffer *out)
+{
+    static const char *const groups[][2] = {
+        {"count", "Counts"},
+        {"number", "Numbers"},
+        {"choice", "One of the values"},
+        {"collection", "Collections"},
+        {"statistics", "Statistics"},
+        {"sketch", "Sketches"},
+    };
+    size_t count = 0;
+    const evs__aggregate_functions *const *all = evs__aggregate_table(&count);
+
+    evs__buffer_text(
+        out,
+        "# Aggregates\n\nOf windows: `sum(price) AS revenue, count(DISTINCT user) FILTER (WHERE "
+        "price > 0) AS buyers`. Names are not\ncase-sensitive. Rows whose argument is NULL are "
+        "left out (of two, where one of them is). Where nothing is left the\nresult is NULL, "
+        "unless it is NOT NULL below.\n\n`f(DISTINCT x)` takes each value of a group once; "
+        "`f(x) FILTER (WHERE condition)` only rows for which the condition\nis TRUE: for others "
+        "the argument is not evaluated. Every aggregate can be merged and stored. Constants behind "
+        "the\narguments are literals.\n\nA row that an aggregate refuses (a sum that would not "
+        "fit, a collection that is full) is rejected as a whole, stage\n`expression`, and changes "
+        "nothing.\n");
+    for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
+        bool any = false;
+        for (size_t i = 0; i < count; i++) {
+            if (strcmp(all[i]->group, groups[g][0]) != 0 ||
+                (i && strcmp(all[i - 1]->usage, all[i]->usage) == 0))
+                continue;
+            if (!any)
+                evs__buffer_printf(out, "\n## %s\n\n| use | types | meaning |\n|---|---|---|\n",
+                                   groups[g][1]);
+            any = true;
+            print_aggregate(out, &all[i], all + count);
+        }
+    }
+}
+
 /* ---- metrics ---- */
 
 static void print_metrics(evs__buffer *out)
@@ -249,9 +330,8 @@ static const struct {
     const char *file;
     void (*print)(evs__buffer *out);
 } pages[] = {
-    {"configuration.md", print_configuration},
-    {"functions.md", print_functions},
-    {"metrics.md", print_metrics},
+    {"aggregates.md", print_aggregates}, {"configuration.md", print_configuration},
+    {"functions.md", print_functions},   {"metrics.md", print_metrics},
     {"status.md", print_status},
 };
 

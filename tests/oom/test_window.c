@@ -11,7 +11,7 @@
 #define COLUMNS "page VARCHAR, user BIGINT, ms DOUBLE, price DECIMAL(9,2)"
 #define AGGREGATES                                                                                 \
     "count(*) AS n, sum(user), avg(ms), sum(price), min(page), max(page), count_distinct(page), "  \
-    "count(DISTINCT user)"
+    "count(DISTINCT user), sum(DISTINCT user) FILTER (WHERE ms > 0) AS sum_distinct"
 
 typedef struct scenario {
     evs_context *ctx;
