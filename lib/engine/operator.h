@@ -138,9 +138,19 @@ evs_status evs__key_hasher_new(evs_context *ctx,
 evs_status
 evs__key_hasher_run(evs__key_hasher *h, const evs_batch *in, uint64_t *hashes, evs_error **reterr);
 void evs__key_hasher_free(evs__key_hasher *h);
-/* why a window is open, one line a fact: watermark, slot that holds it, window end + grace, what is
- * missing */
-evs_status evs__window_op_explain(const evs__operator *op, int64_t window_start, evs__buffer *out);
+/* who slots are, for people */
+typedef struct evs__slot_names {
+    void (*name)(void *user, uint32_t slot, evs__buffer *out);
+    /* host clock since which it stands where it is, and now; false: not known */
+    bool (*since)(void *user, uint32_t slot, int64_t *ret_since, int64_t *ret_now);
+    void *user;
+} evs__slot_names;
+/* why a window is open, one line a fact: watermark, slot that holds it and since when, window end +
+ * grace, what is missing. `names` NULL: slots by number */
+evs_status evs__window_op_explain(const evs__operator *op,
+                                  int64_t window_start,
+                                  const evs__slot_names *names,
+                                  evs__buffer *out);
 
 static inline void evs__operator_free(evs__operator *op)
 {

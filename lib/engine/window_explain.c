@@ -22,26 +22,58 @@ static void put_fact(evs__buffer *out, const char *name, int64_t ms)
     evs__buffer_byte(out, '\n');
 }
 
-static void put_missing(const evs__window_op *w, int64_t close_at, evs__buffer *out)
+static void put_duration(evs__buffer *out, int64_t ms)
 {
     char text[EVS__TIME_TEXT_MAX];
+    evs__buffer_append(out, text, evs__duration_format(ms, text));
+}
+
+static void put_missing(const evs__window_op *w, int64_t end, evs__buffer *out)
+{
+    int64_t close_at = evs__time_add(end, w->opt.grace_ms);
     int64_t now = evs__window_now(w);
 
     evs__buffer_text(out, "closes when the watermark reaches ");
     put_time(out, close_at);
     evs__buffer_text(out, " (its end and a grace of ");
-    evs__buffer_append(out, text, evs__duration_format(w->opt.grace_ms, text));
+    put_duration(out, w->opt.grace_ms);
     evs__buffer_text(out, ")");
     if (now != EVS_TIME_NONE) {
         evs__buffer_text(out, ", ");
-        evs__buffer_append(out, text, evs__duration_format(evs__time_sub(close_at, now), text));
+        put_duration(out, evs__time_sub(close_at, now));
         evs__buffer_text(out, " from now");
+    }
+    evs__buffer_text(out, "\ngrace left: ");
+    put_duration(out, now > end ? evs__time_sub(close_at, now) : w->opt.grace_ms);
+    evs__buffer_text(out, " of ");
+    put_duration(out, w->opt.grace_ms);
+    evs__buffer_byte(out, '\n');
+}
+
+static void
+put_holder(const evs__window_op *w, uint32_t i, const evs__slot_names *names, evs__buffer *out)
+{
+    int64_t since, now;
+
+    evs__buffer_text(out, "held by ");
+    if (names)
+        names->name(names->user, i, out);
+    else
+        evs__buffer_printf(out, "slot %u", i);
+    evs__buffer_text(out, " at ");
+    put_time(out, w->time.slots[i].watermark);
+    if (names && names->since(names->user, i, &since, &now)) {
+        evs__buffer_text(out, ", for ");
+        put_duration(out, now > since ? evs__time_sub(now, since) : 0);
+        evs__buffer_text(out, " (since ");
+        put_time(out, since);
+        evs__buffer_byte(out, ')');
     }
     evs__buffer_byte(out, '\n');
 }
 
 /* slots that stand where the task stands */
-static void put_holders(const evs__window_op *w, evs__buffer *out)
+static void put_holders(const evs__window_op *w, const evs__slot_names *names, evs__buffer *out)
 {
     int64_t low = INT64_MAX;
     uint32_t idle = 0;
@@ -56,15 +88,16 @@ static void put_holders(const evs__window_op *w, evs__buffer *out)
         const evs__merge_slot *slot = &w->time.slots[i];
         if (w->time.rule == EVS_TIME_STREAM || slot->idle || slot->watermark != low)
             continue;
-        evs__buffer_printf(out, "held by slot %u at ", i);
-        put_time(out, slot->watermark);
-        evs__buffer_byte(out, '\n');
+        put_holder(w, i, names, out);
     }
     if (idle)
-        evs__buffer_printf(out, "idle slots, which hold nobody: %u of %u\n", idle, w->time.count);
+        evs__buffer_printf(out, "idle, which hold nobody: %u of %u\n", idle, w->time.count);
 }
 
-evs_status evs__window_op_explain(const evs__operator *op, int64_t window_start, evs__buffer *out)
+evs_status evs__window_op_explain(const evs__operator *op,
+                                  int64_t window_start,
+                                  const evs__slot_names *names,
+                                  evs__buffer *out)
 {
     const evs__window_op *w = evs__window_of(op);
     const evs__slice *slice;
@@ -84,8 +117,8 @@ evs_status evs__window_op_explain(const evs__operator *op, int64_t window_start,
         evs__buffer_printf(out, "open: %u keys\n", slice->count);
     else
         evs__buffer_text(out, "open: no rows yet\n");
-    put_missing(w, evs__time_add(end, w->opt.grace_ms), out);
+    put_missing(w, end, out);
     if (!processing)
-        put_holders(w, out);
+        put_holders(w, names, out);
     return out->status;
 }

@@ -121,7 +121,7 @@ static evs_status make(evs_pipeline *pipeline, evs__runtime **ret, evs_error **r
     rt->commit_interval_ms = evs_config_int(plan->config, "commit.interval.ms");
     rt->commit.retry_ms = INT64_MIN;
     rt->next_tick_ms = rt->next_pump_ms = INT64_MIN;
-    rt->left_ms = INT64_MAX;
+    rt->looked_ms = INT64_MAX;
     init_locks(rt);
     evs__metrics_init(&rt->metrics, rt->ctx);
     evs__buffer_init(&rt->image, rt->ctx, (size_t)16 << 30);

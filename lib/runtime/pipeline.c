@@ -233,23 +233,6 @@ evs_pipeline_metrics_text(evs_pipeline *pipeline, const char **ret_text, evs_err
     return *ret_text ? EVS_OK : evs__nomem(reterr);
 }
 
-/* which partition a slot is, for people */
-static void explain_slots(const evs__stage *stage, evs__buffer *out)
-{
-    const evs__node *root = evs__node_root(stage->node);
-    const evs__runtime *rt = stage->rt;
-    for (const evs__node *n = stage->node->input; n != root; n = n->input) {
-        if (n->kind == EVS__NODE_WINDOW)
-            return; /* slots are shards of that window */
-    }
-    for (uint32_t i = 0; i < rt->source_count; i++) {
-        const evs__source *s = &rt->sources[i];
-        for (uint32_t k = 0; s->node == root && k < s->partition_count; k++)
-            evs__buffer_printf(out, "slot %u is %s partition %d of \"%s\"\n", k, s->node->name,
-                               s->partitions[k].number, s->topics[s->partitions[k].topic]);
-    }
-}
-
 evs_status evs_pipeline_explain_window(evs_stream *stream,
                                        int64_t window_start_ms,
                                        const char **ret_text,
@@ -259,7 +242,7 @@ evs_status evs_pipeline_explain_window(evs_stream *stream,
     evs__runtime *rt;
     evs__stage *stage;
     evs__buffer *out;
-    evs_status status = EVS_OK;
+    evs_status status;
 
     if (!stream || !stream->plan || !ret_text)
         return evs__fail(NULL, reterr, EVS_ERR_INVALID, "window_stream or ret_text is NULL");
@@ -273,16 +256,9 @@ evs_status evs_pipeline_explain_window(evs_stream *stream,
         return evs__fail(stream->plan->ctx, reterr, EVS_ERR_MISUSE, "the pipeline is not running");
     out = &pipeline->text;
     evs__buffer_reset(out);
-    for (uint32_t i = 0; !status && i < stage->shard_count; i++) {
-        evs__buffer_printf(out, "shard %u\n", i);
-        pthread_mutex_lock(&stage->shards[i].lock);
-        status = evs__window_op_explain(stage->shards[i].op, window_start_ms, out);
-        pthread_mutex_unlock(&stage->shards[i].lock);
-    }
-    explain_slots(stage, out);
-    if (status || out->status)
-        return evs__fail(rt->ctx, reterr, status ? status : out->status, "explain: %s",
-                         evs_status_text(status ? status : out->status));
+    status = evs__stage_explain(stage, window_start_ms, out);
+    if (status)
+        return evs__fail(rt->ctx, reterr, status, "explain: %s", evs_status_text(status));
     *ret_text = evs__buffer_cstr(out);
     return *ret_text ? EVS_OK : evs__nomem(reterr);
 }

@@ -244,6 +244,8 @@ static evs_status tell_time(evs__partition *p, int64_t now_ms, evs_error **reter
     atomic_store(&p->seen_idle, t->idle);
     if (t->watermark == p->told_watermark && t->idle == p->told_idle)
         return EVS_OK;
+    if (t->watermark != p->told_watermark)
+        atomic_store(&p->moved_ms, now_ms);
     p->told_watermark = t->watermark;
     p->told_idle = t->idle;
     return evs__flow_advance(p->source->rt, p->source->node, p->slot, t->watermark, t->idle, now_ms,
@@ -348,18 +350,19 @@ static evs_status
 tick(evs__partition *p, bool anew, int64_t now_ms, int64_t *ret_next, evs_error **reterr)
 {
     evs__source *s = p->source;
-    int64_t end, next, offset;
+    int64_t end, next, offset, unheard;
     bool at_end = look(p, &end), changed;
 
     pthread_mutex_lock(&s->rt->lock);
     p->at_end = at_end;
     offset = p->now.offset;
+    unheard = s->rt->unheard_ms;
     pthread_mutex_unlock(&s->rt->lock);
-    changed = evs__partition_time_tick(&p->now.time, &s->time, at_end && !anew, now_ms);
+    changed = evs__partition_time_tick(&p->now.time, &s->time, at_end && !anew, now_ms - unheard);
 
     if (end >= 0 && offset >= 0)
         evs__metric_set(p->lag, (double)(end - offset));
-    next = evs__partition_time_next_ms(&p->now.time, &s->time);
+    next = evs__time_add(evs__partition_time_next_ms(&p->now.time, &s->time), unheard);
     if (next < *ret_next)
         *ret_next = next;
     if (!changed)

@@ -92,6 +92,7 @@ struct evs__partition {
     bool told_idle;
     atomic_int_least64_t seen_watermark; /* now.time, for the alignment of others */
     atomic_bool seen_idle;
+    atomic_int_least64_t moved_ms; /* clock when its watermark moved last, or it became ours */
     /* scheduling, under rt->lock */
     bool busy;   /* a worker has it */
     bool listed; /* in the ready or waiting list */
@@ -304,8 +305,10 @@ struct evs__runtime {
     bool threaded;
     uint32_t next_source;
     int64_t next_tick_ms;
-    int64_t left_ms; /* when a worker last looked for work */
-    bool gap;        /* nobody did for long: what was fetched meanwhile comes before the clocks */
+    int64_t looked_ms;  /* when a worker last looked for work; INT64_MAX: never */
+    int64_t unheard_ms; /* sum of the gaps in that: no time for the clocks of quiet partitions */
+    bool gap;           /* just now: what was fetched meanwhile comes before the clocks */
+    bool gaps;          /* there was one */
     int64_t next_pump_ms;
     evs_error *error; /* why it failed */
 
@@ -426,6 +429,9 @@ void evs__stages_reset(evs__runtime *rt);
  * backlog may wait since the snapshot was made. */
 void evs__shard_restored(evs__shard *s);
 void evs__stages_measure(evs__runtime *rt);
+
+/* ---- explain.c ---- */
+evs_status evs__stage_explain(const evs__stage *stage, int64_t window_start_ms, evs__buffer *out);
 
 /* ---- sink.c ---- */
 evs_status evs__sink_start(evs__sink *s, evs_error **reterr);

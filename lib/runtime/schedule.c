@@ -6,7 +6,8 @@
  *   3. a run of a ready partition             one worker a partition
  *   4. a read                                 one worker at a time
  *   5. clocks of quiet partitions: when there was nothing to read, and a few times a second in
- *      any case; when there is still something to read after a gap between polls, they begin anew
+ *      any case; when there is still something to read after a gap between polls, they begin anew,
+ *      and the gap itself is no silence: nobody listened
  *   6. the end, when all sources are through
  *
  * While a sink is blocked or a commit goes on, reads take control events only, so that a consumer
@@ -20,7 +21,7 @@
 
 #define QUEUED_ROWS_MAX (4 * EVS_BATCH_ROWS_MAX) /* of a source and worker before reading stops */
 #define TICK_OVERDUE_MS 100 /* clocks are looked at, though there is always something to read */
-#define GAP_MS 1000         /* nobody looked for work for so long */
+#define GAP_MS 1000         /* nobody looked for work for so long: a gap */
 
 /* ---- partition queues, under rt->lock ---- */
 
@@ -443,6 +444,27 @@ static bool work_once(evs__worker *w, int64_t now_ms)
     return run_tick(rt, now_ms);
 }
 
+/*
+ * The host did not poll, the process was stopped, the machine slept, a sink took its time: what the
+ * connectors know is old, and the silence of partitions was not heard by anybody. The clocks of
+ * quiet partitions stand still for the gap. When the next gap comes and a partition is still
+ * silent, GAP_MS of the one before are made up for, so that windows close for hosts that poll
+ * seldom, too.
+ */
+static void note_gap(evs__runtime *rt, int64_t now_ms)
+{
+    int64_t away = rt->looked_ms == INT64_MAX ? 0 : evs__time_sub(now_ms, rt->looked_ms);
+    if (rt->looked_ms == INT64_MAX || now_ms > rt->looked_ms)
+        rt->looked_ms = now_ms;
+    if (away <= GAP_MS)
+        return;
+    rt->unheard_ms += rt->gaps ? away - GAP_MS : away;
+    rt->gaps = true;
+    rt->gap = true;
+    if (rt->next_tick_ms < now_ms)
+        rt->next_tick_ms = now_ms; /* overdue only when reading takes long */
+}
+
 evs__did evs__work(evs__worker *w, int64_t *ret_next_ms)
 {
     evs__runtime *rt = w->rt;
@@ -451,11 +473,7 @@ evs__did evs__work(evs__worker *w, int64_t *ret_next_ms)
 
     *ret_next_ms = INT64_MAX;
     pthread_mutex_lock(&rt->lock);
-    if (evs__time_sub(now_ms, rt->left_ms) > GAP_MS) {
-        rt->gap = true;
-        if (rt->next_tick_ms < now_ms)
-            rt->next_tick_ms = now_ms; /* overdue only when reading takes long */
-    }
+    note_gap(rt, now_ms);
     if (!is_running(rt)) {
         did = EVS__DID_END;
     } else if (!rt->still) {
@@ -464,7 +482,6 @@ evs__did evs__work(evs__worker *w, int64_t *ret_next_ms)
         else
             *ret_next_ms = next_due(rt, now_ms);
     }
-    rt->left_ms = evs__now_ms(rt);
     pthread_mutex_unlock(&rt->lock);
     return did;
 }

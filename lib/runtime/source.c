@@ -37,6 +37,7 @@ static int64_t on_assigned(void *runtime, uint32_t topic, int32_t number)
     if (!p->assigned)
         s->assigned_count++;
     p->assigned = true;
+    atomic_store(&p->moved_ms, evs__now_ms(s->rt));
     p->positioned = p->now.offset >= 0;
     p->check_committed = p->now.offset >= 0 || evs__plan_has_window(s->rt->plan);
     s->changed = true;
@@ -166,6 +167,7 @@ static evs_status make_partitions(evs__source *s)
             evs__partition_time_init(&p->now.time);
             p->epoch.time = p->now.time;
             atomic_init(&p->seen_watermark, EVS_TIME_NONE);
+            atomic_init(&p->moved_ms, EVS_TIME_NONE);
         }
     }
     /* each of them is whole by now: whatever fails, closing looks at all */

@@ -2,6 +2,9 @@
  * The law of time in whole pipelines: final and late output do not depend on batch size, on workers
  * or on restarts; who holds the watermark, and who does not; what an outage must not do.
  */
+#include <signal.h>
+#include <sys/wait.h>
+
 #include "script_kit.h"
 
 static const evs_window_options ten_seconds = {sizeof(evs_window_options),
@@ -429,6 +432,184 @@ static void test_gap_between_polls_fetched_data_comes_first(void **state)
     assert_int_equal(k->letters.committed.count, 0);
 }
 
+/* the watermark does not know of the gap: nothing that comes after it is late */
+static void test_gap_between_polls_does_not_count_though_data_comes_later(void **state)
+{
+    kit *k = *state;
+    setup s = usual();
+    s.options[5] = "2s";
+    build(k, &s);
+    script_row(&the_script, 0, 1001000, 1, 1);
+    script_run_for(k, 2500, 100); /* close_after has begun to move time */
+    k->now_ms += 600000;
+    /* what was sent meanwhile is still on its way: the end known from before is no end */
+    assert_int_equal(kit_drain(k), EVS_AGAIN);
+    k->now_ms += 100;
+    assert_int_equal(kit_drain(k), EVS_AGAIN);
+    for (int i = 0; i < 600; i++)
+        script_row(&the_script, 0, 1001000 + i * 1000, 1, 1);
+    script_run_for(k, 300, 100);
+    assert_int_equal(kit_metric(k, "late_total"), 0);
+}
+
+static void test_host_that_polls_seldom_still_closes_windows(void **state)
+{
+    kit *k = *state;
+    setup s = usual();
+    s.options[5] = "2s";
+    build(k, &s);
+    script_row(&the_script, 0, 1001000, 1, 1);
+    for (int i = 0; i < 30 && !k->db.committed.count; i++) {
+        assert_int_equal(kit_drain(k), EVS_AGAIN);
+        k->now_ms += 5000;
+    }
+    assert_int_equal(k->db.committed.count, 1);
+}
+
+/* ---- the process is stopped: no poll, no fetch, no worker ---- */
+
+/* for so long, with workers or by polling */
+static bool go_on(kit *k, int workers, int64_t ms)
+{
+    int64_t end = evs__monotonic_ms() + ms;
+    if (workers)
+        evs__pause_ms(ms);
+    while (!workers && evs__monotonic_ms() < end) {
+        if (evs_pipeline_poll(k->p, 20, NULL) < 0)
+            return false;
+    }
+    return true;
+}
+
+/* In a process of its own, without assertions: whether the event after the stop was in time. The
+ * one before it is at the window's begin, it is 10 ms before the window's end. */
+static bool stopped_child(kit *k, int workers)
+{
+    evs_window_options o = EVS_WINDOW_OPTIONS_INIT;
+    double late = -1;
+    evs_status status;
+
+    o.size_ms = 1000;
+    kit_pipeline(k);
+    k->p->hooks = (evs__hooks){NULL, NULL, NULL};
+    k->source = evs_source(k->p, "memory",
+                           EVS_OPTIONS("columns", "user VARCHAR, n INT", "out_of_orderness", "0",
+                                       "close_after", "100ms", "idle_timeout", "forever"));
+    evs_sink(evs_window_by(k->source, "user", &o, "count(*) AS c"), "upsert", NULL);
+    if (workers && evs_pipeline_start(k->p, workers, NULL))
+        return false;
+    while ((status = kit_event(k, 0, 1000000, 1, 1)) == EVS_AGAIN)
+        evs__pause_ms(5); /* workers are opening it */
+    if (status || !go_on(k, workers, 200))
+        return false;
+    raise(SIGSTOP);
+    if (!go_on(k, workers, 100) || kit_event(k, 0, 1000990, 1, 1) || !go_on(k, workers, 150))
+        return false;
+    return !evs_pipeline_metric(k->p, "late_total", &late) && late == 0;
+}
+
+static void stop_and_go_on(kit *k, int workers)
+{
+    int status = 0;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (!child)
+        _exit(stopped_child(k, workers) ? 0 : 1);
+    assert_int_equal(waitpid(child, &status, WUNTRACED), child);
+    assert_true(WIFSTOPPED(status));
+    evs__pause_ms(1300);
+    kill(child, SIGCONT);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_stopped_process_goes_on_where_its_clocks_stood(void **state)
+{
+    stop_and_go_on(*state, 0);
+}
+
+static void test_stopped_process_with_workers_goes_on_where_its_clocks_stood(void **state)
+{
+    stop_and_go_on(*state, 2);
+}
+
+/* ---- why a window is open ---- */
+
+static const char *explained(kit *k, evs_stream *window, int64_t start)
+{
+    static const char *text;
+    text = NULL;
+    OK(evs_pipeline_explain_window(window, start, &text, &k->err));
+    return text;
+}
+
+static void test_explain_window_names_the_partition_that_holds_it_and_for_how_long(void **state)
+{
+    kit *k = *state;
+    setup s = usual();
+    evs_stream *w;
+    const char *text;
+    the_script.partitions = 2;
+    s.window.grace_ms = 3000;
+    w = build(k, &s);
+    script_row(&the_script, 0, 1004000, 1, 1);
+    script_row(&the_script, 1, 1004000, 1, 1);
+    script_run_for(k, 1000, 100);
+    for (int i = 0; i < 30; i++) {
+        script_row(&the_script, 0, 1005000 + i * 1000, 1, 1);
+        script_run_for(k, 100, 100);
+    }
+    text = explained(k, w, 1000000);
+    /* out of orderness is 3 s; partition 1 stands since the start, partition 0 holds nobody */
+    assert_non_null(strstr(text, "watermark: 1970-01-01T00:16:41.000Z\n"));
+    assert_non_null(strstr(text,
+                           "\nheld by step \"source_1\" topic \"t\" partition 1 (at its end) at "
+                           "1970-01-01T00:16:41.000Z, for 4s (since 1970-01-01T00:16:40.000Z)\n"));
+    assert_null(strstr(text, "partition 0"));
+    assert_non_null(strstr(text, "\ngrace left: 3s of 3s\n"));
+    /* into the grace of the window: 2 of its 3 seconds are gone */
+    script_row(&the_script, 1, 1015000, 1, 1);
+    script_run_for(k, 300, 100);
+    text = explained(k, w, 1000000);
+    assert_non_null(strstr(text, "\ngrace left: 1s of 3s\n"));
+    assert_non_null(
+        strstr(text, "partition 1 (at its end) at 1970-01-01T00:16:52.000Z, for 200ms"));
+}
+
+static void test_explain_window_without_exchange_names_the_shards_own_partition(void **state)
+{
+    kit *k = *state;
+    evs_window_options minute = ten_seconds;
+    evs_stream *first, *second;
+    const char *text, *shard;
+    the_script.partitions = 3;
+    minute.size_ms = 60000;
+    k->source = evs_source(kit_pipeline(k), "script",
+                           EVS_OPTIONS("columns", "user VARCHAR, n INT", "out_of_orderness", "0",
+                                       "idle_timeout", "forever", "close_after", "forever",
+                                       "key.partitioned_by", "user"));
+    first = evs_window_by(k->source, "user", &ten_seconds, "count(*) AS c");
+    second = evs_window_by(first, "", &minute, "sum(c) AS c");
+    evs_sink(second, "txn", NULL);
+    script_row(&the_script, 0, 1000000, 1, 1);
+    script_row(&the_script, 1, 1001000, 2, 1);
+    script_row(&the_script, 2, 1002000, 3, 1);
+    script_run_for(k, 200, 100);
+    text = explained(k, first, 1000000);
+    for (int i = 0; i < 3; i++) {
+        char want[80];
+        snprintf(want, sizeof(want), "shard %d\n", i);
+        shard = strstr(text, want);
+        assert_non_null(shard);
+        shard = strstr(shard, "held by ");
+        snprintf(want, sizeof(want), "held by step \"source_1\" topic \"t\" partition %d (", i);
+        assert_memory_equal(shard, want, strlen(want));
+    }
+    text = explained(k, second, 1000000);
+    assert_non_null(strstr(text, "held by shard 0 of step \"window_1\" at "));
+}
+
 static void test_window_behind_a_window_closes_though_a_partition_is_idle(void **state)
 {
     kit *k = *state;
@@ -641,6 +822,12 @@ int main(void)
         SCRIPT_TEST(test_outage_makes_nothing_late),
         SCRIPT_TEST(test_partition_idle_at_the_last_epoch_holds_again_after_a_restart),
         SCRIPT_TEST(test_gap_between_polls_fetched_data_comes_first),
+        SCRIPT_TEST(test_gap_between_polls_does_not_count_though_data_comes_later),
+        SCRIPT_TEST(test_host_that_polls_seldom_still_closes_windows),
+        SCRIPT_TEST(test_stopped_process_goes_on_where_its_clocks_stood),
+        SCRIPT_TEST(test_stopped_process_with_workers_goes_on_where_its_clocks_stood),
+        SCRIPT_TEST(test_explain_window_names_the_partition_that_holds_it_and_for_how_long),
+        SCRIPT_TEST(test_explain_window_without_exchange_names_the_shards_own_partition),
         SCRIPT_TEST(test_window_behind_a_window_closes_though_a_partition_is_idle),
         SCRIPT_TEST(test_window_behind_a_window_waits_for_all_shards),
         SCRIPT_TEST(test_aligned_partitions_reach_the_end),

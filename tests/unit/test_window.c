@@ -476,7 +476,7 @@ static void test_explain_tells_who_holds_and_what_is_missing(void **state)
     assert_int_equal(feed(&r, 0, fast, 1), EVS_OK);
     assert_int_equal(feed(&r, 1, slow, 1), EVS_OK);
     assert_int_equal(r.op->fn->advance(r.op, 2, EVS_TIME_NONE, true, 0, NULL, NULL), EVS_OK);
-    assert_int_equal(evs__window_op_explain(r.op, 0, &text), EVS_OK);
+    assert_int_equal(evs__window_op_explain(r.op, 0, NULL, &text), EVS_OK);
     assert_string_equal(evs__buffer_cstr(&text),
                         "window_start: 1970-01-01T00:00:00.000Z\n"
                         "window_end: 1970-01-01T00:00:00.010Z\n"
@@ -484,10 +484,11 @@ static void test_explain_tells_who_holds_and_what_is_missing(void **state)
                         "open: 1 keys\n"
                         "closes when the watermark reaches 1970-01-01T00:00:00.015Z (its end and a "
                         "grace of 5ms), 11ms from now\n"
+                        "grace left: 5ms of 5ms\n"
                         "held by slot 1 at 1970-01-01T00:00:00.004Z\n"
-                        "idle slots, which hold nobody: 1 of 3\n");
+                        "idle, which hold nobody: 1 of 3\n");
     evs__buffer_reset(&text);
-    assert_int_equal(evs__window_op_explain(r.op, -20, &text), EVS_OK);
+    assert_int_equal(evs__window_op_explain(r.op, -20, NULL, &text), EVS_OK);
     assert_non_null(strstr(evs__buffer_cstr(&text), "closed: rows for it are late\n"));
     evs__buffer_free(&text);
     close_slots(&r);
