@@ -1,10 +1,13 @@
 /*
  * io/redis/redis.c: results as Redis strings or hashes, one key a result.
  *
- *   hash     HSET key field value ...   (HDEL of fields that are NULL)   PEXPIRE key ttl deletes:
- * DEL key string   SET key value [PX ttl]     value: a column, or the row as JSON
+ *   hash     HSET key field value ...   (HDEL of fields that are NULL)   PEXPIRE key ttl
+ *   string   SET key value [PX ttl]     value: a column, or the row as JSON
+ *   delete   DEL key
  *
- * Commands are pipelined: written ahead, replies read back in runs, everything by flush.
+ * Commands are pipelined: written into one text (command.h), sent in bursts, so that the server
+ * works on one while the next is made; replies read back in runs, everything by flush. Replies are
+ * only counted, and errors kept: no object is made of them.
  * Idempotent: the same result written again changes nothing, so an epoch that is replayed after a
  * crash or a lost connection ends equal. A lost connection fails the flush; the pipeline goes back
  * to the last epoch; the next write connects anew.
@@ -15,9 +18,11 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include "io/redis/command.h"
 #include "io/redis/template.h"
 
-enum { REPLIES_BEHIND_MAX = 1000, PIECES_MAX = 1024, DEFAULT_PORT = 6379 };
+enum { BURST = 250, BURST_BYTES = 65536, REPLIES_BEHIND_MAX = 1000, DEFAULT_PORT = 6379 };
+enum { FIELDS_MAX = 511 };
 
 typedef struct redis_sink {
     evs_context *ctx;
@@ -33,9 +38,11 @@ typedef struct redis_sink {
     size_t field_count;
     int32_t value_field;  /* string: the column, -1: the row as JSON */
     evs_encoder *encoder; /* of the row as JSON */
-    redis_text text;      /* of one command */
+    redis_text text;      /* values of one row */
+    redis_text commands;  /* not passed to hiredis yet */
+    size_t command_count; /* of them */
     char ttl[24];
-    size_t behind; /* replies not read yet */
+    size_t behind; /* replies of commands that were sent, not read yet */
     evs_schema *schema;
     evs_error *refused; /* first error reply since the last flush */
 } redis_sink;
@@ -162,9 +169,9 @@ choose_fields(redis_sink *s, const char *list, const evs_type *type, evs_error *
         add_field(s, type, field);
         p += strcspn(p, ",");
     }
-    if (!s->field_count || s->field_count * 2 + 2 > PIECES_MAX)
+    if (!s->field_count || s->field_count > FIELDS_MAX)
         return evs_error_set(s->ctx, reterr, EVS_ERR_CONFIG,
-                             "option \"fields\": a hash needs 1 to %d columns", PIECES_MAX / 2 - 1);
+                             "option \"fields\": a hash needs 1 to %d columns", FIELDS_MAX);
     return EVS_OK;
 }
 
@@ -190,6 +197,7 @@ static void disconnect(redis_sink *s)
         redisFree(s->redis);
     s->redis = NULL;
     s->behind = 0;
+    s->commands.len = s->command_count = 0;
 }
 
 static evs_status
@@ -221,6 +229,17 @@ ask(redis_sink *s, int argc, const char **argv, const char *what, evs_error **re
     return status;
 }
 
+/* A reply becomes its address alone, never NULL: see drain(). The first error is kept for flush. */
+static void *on_text(const redisReadTask *task, char *text, size_t len)
+{
+    redis_sink *s = task->privdata;
+    if (task->type == REDIS_REPLY_ERROR && !s->refused)
+        evs_error_set(s->ctx, &s->refused, EVS_ERR_IO, "redis: %.*s", (int)len, text);
+    return s;
+}
+
+static const redisReplyObjectFunctions counted = {.createString = on_text};
+
 static evs_status connect_now(redis_sink *s, evs_error **reterr)
 {
     struct timeval timeout = {s->timeout_ms / 1000, (s->timeout_ms % 1000) * 1000};
@@ -246,100 +265,108 @@ static evs_status connect_now(redis_sink *s, evs_error **reterr)
         snprintf(number, sizeof(number), "%d", s->database);
         status = ask(s, 2, select, "SELECT", reterr);
     }
+    if (!status) {
+        s->redis->reader->fn = (redisReplyObjectFunctions *)&counted; /* it is only read */
+        redisReaderSetPrivdata(s->redis->reader, s);
+    }
     return status;
 }
 
-/* read answers until at most `keep` are outstanding; an error answer is kept for flush */
+/*
+ * Read answers until at most `keep` are outstanding. From the reader itself, not by
+ * redisGetReply(): that looks into replies, and ours are none.
+ */
 static evs_status drain(redis_sink *s, size_t keep, evs_error **reterr)
 {
     while (s->behind > keep) {
-        redisReply *reply = NULL;
-        if (redisGetReply(s->redis, (void **)&reply) != REDIS_OK)
+        void *reply = NULL;
+        if (redisReaderGetReply(s->redis->reader, &reply) != REDIS_OK)
+            return connection_fail(s, s->redis->reader->errstr, false, reterr);
+        if (reply)
+            s->behind--;
+        else if (redisBufferRead(s->redis) != REDIS_OK)
             return connection_fail(s, s->redis->errstr, false, reterr);
-        s->behind--;
-        if (reply->type == REDIS_REPLY_ERROR && !s->refused)
-            evs_error_set(s->ctx, &s->refused, EVS_ERR_IO, "redis: %s", reply->str);
-        freeReplyObject(reply);
     }
     return EVS_OK;
 }
 
 /* ---- commands ---- */
 
-typedef struct command {
-    const char *argv[PIECES_MAX];
-    size_t lens[PIECES_MAX];
-    int argc;
-} command;
-
-static void arg(command *c, const char *data, size_t len)
+/* all that wait, to the socket */
+static evs_status send_commands(redis_sink *s, evs_error **reterr)
 {
-    c->argv[c->argc] = data;
-    c->lens[c->argc++] = len;
-}
+    int done = 0;
 
-/* Commands are on the stack and large: their arrays are never cleared, which a row would feel. */
-static void start(command *c, const char *name, size_t len)
-{
-    c->argc = 0;
-    arg(c, name, len);
-}
-
-static evs_status issue(redis_sink *s, const command *c, evs_error **reterr)
-{
-    if (redisAppendCommandArgv(s->redis, c->argc, (const char **)c->argv, c->lens) != REDIS_OK)
+    if (!s->command_count)
+        return EVS_OK;
+    if (redisAppendFormattedCommand(s->redis, s->commands.data, s->commands.len) != REDIS_OK)
         return connection_fail(s, s->redis->errstr, false, reterr);
-    s->behind++;
+    while (!done) {
+        if (redisBufferWrite(s->redis, &done) != REDIS_OK)
+            return connection_fail(s, s->redis->errstr, false, reterr);
+    }
+    s->behind += s->command_count;
+    s->commands.len = s->command_count = 0;
     return EVS_OK;
 }
 
-static evs_status expire(redis_sink *s, command *c, size_t key_len, evs_error **reterr)
+static evs_status begin(redis_sink *s, size_t count, const char *name, size_t key_len)
 {
-    if (s->ttl_ms == EVS_FOREVER)
-        return EVS_OK;
-    start(c, "PEXPIRE", 7);
-    arg(c, s->text.data, key_len);
-    arg(c, s->ttl, strlen(s->ttl));
-    return issue(s, c, reterr);
+    evs_status status = redis_command_begin(&s->commands, count);
+    if (!status)
+        status = redis_command_arg(&s->commands, name, strlen(name));
+    if (!status)
+        status = redis_command_arg(&s->commands, s->text.data, key_len);
+    s->command_count += !status;
+    return status;
 }
 
-/* text holds the key; values follow it. Offsets first, pointers after: the text may move while it
- * grows */
-static evs_status put_hash(redis_sink *s, const evs_row *row, size_t key_len, evs_error **reterr)
+static evs_status arg(redis_sink *s, const char *data, size_t len)
 {
-    command set, del;
-    size_t starts[PIECES_MAX / 2];
+    return redis_command_arg(&s->commands, data, len);
+}
+
+static evs_status expire(redis_sink *s, size_t key_len)
+{
+    evs_status status;
+    if (s->ttl_ms == EVS_FOREVER)
+        return EVS_OK;
+    status = begin(s, 3, "PEXPIRE", key_len);
+    return status ? status : arg(s, s->ttl, strlen(s->ttl));
+}
+
+/* text holds the key; a value is put behind it and leaves it again */
+static evs_status put_hash(redis_sink *s, const evs_row *row, size_t key_len)
+{
+    size_t nulls = 0;
     evs_status status = EVS_OK;
 
-    for (size_t i = 0; !status && i < s->field_count; i++) {
-        starts[i] = s->text.len;
-        status = redis_text_put_column(&s->text, row, s->fields[i]);
-    }
-    if (status)
-        return nomem(s, reterr);
-    start(&set, "HSET", 4);
-    arg(&set, s->text.data, key_len);
-    start(&del, "HDEL", 4);
-    arg(&del, s->text.data, key_len);
-    for (size_t i = 0; i < s->field_count; i++) {
-        size_t end = i + 1 < s->field_count ? starts[i + 1] : s->text.len;
-        if (evs_row_is_null(row, s->fields[i])) {
-            arg(&del, s->names[i], s->name_lens[i]);
+    for (size_t i = 0; i < s->field_count; i++)
+        nulls += evs_row_is_null(row, s->fields[i]);
+    if (nulls < s->field_count)
+        status = begin(s, 2 + 2 * (s->field_count - nulls), "HSET", key_len);
+    for (size_t i = 0; !status && i < s->field_count && nulls < s->field_count; i++) {
+        if (nulls && evs_row_is_null(row, s->fields[i]))
             continue;
-        }
-        arg(&set, s->names[i], s->name_lens[i]);
-        arg(&set, s->text.data + starts[i], end - starts[i]);
+        s->text.len = key_len;
+        status = redis_text_put_column(&s->text, row, s->fields[i]);
+        if (!status)
+            status = arg(s, s->names[i], s->name_lens[i]);
+        if (!status)
+            status = arg(s, s->text.data + key_len, s->text.len - key_len);
     }
-    if (set.argc > 2)
-        status = issue(s, &set, reterr);
-    if (!status && del.argc > 2)
-        status = issue(s, &del, reterr);
-    return status ? status : expire(s, &set, key_len, reterr);
+    if (nulls && !status)
+        status = begin(s, 2 + nulls, "HDEL", key_len);
+    for (size_t i = 0; nulls && !status && i < s->field_count; i++) {
+        if (evs_row_is_null(row, s->fields[i]))
+            status = arg(s, s->names[i], s->name_lens[i]);
+    }
+    return status ? status : expire(s, key_len);
 }
 
 static evs_status put_string(redis_sink *s, const evs_row *row, size_t key_len, evs_error **reterr)
 {
-    command set;
+    bool expires = s->ttl_ms != EVS_FOREVER;
     evs_string_view value = {NULL, 0};
     evs_status status;
 
@@ -351,23 +378,14 @@ static evs_status put_string(redis_sink *s, const evs_row *row, size_t key_len, 
             return nomem(s, reterr);
         value = (evs_string_view){s->text.data + key_len, s->text.len - key_len};
     }
-    start(&set, "SET", 3);
-    arg(&set, s->text.data, key_len);
-    arg(&set, value.data, value.len);
-    if (s->ttl_ms != EVS_FOREVER) {
-        arg(&set, "PX", 2);
-        arg(&set, s->ttl, strlen(s->ttl));
-    }
-    return issue(s, &set, reterr);
-}
-
-static evs_status put_delete(redis_sink *s, size_t key_len, evs_error **reterr)
-{
-    command del;
-
-    start(&del, "DEL", 3);
-    arg(&del, s->text.data, key_len);
-    return issue(s, &del, reterr);
+    status = begin(s, expires ? 5 : 3, "SET", key_len);
+    if (!status)
+        status = arg(s, value.data, value.len);
+    if (!status && expires)
+        status = arg(s, "PX", 2);
+    if (!status && expires)
+        status = arg(s, s->ttl, strlen(s->ttl));
+    return status ? nomem(s, reterr) : EVS_OK;
 }
 
 /* ---- the connector's functions ---- */
@@ -388,6 +406,7 @@ static void sink_close(void *sink)
     evs_free(s->ctx, s->names);
     evs_free(s->ctx, s->name_lens);
     evs_free(s->ctx, s->text.data);
+    evs_free(s->ctx, s->commands.data);
     evs_free(s->ctx, s);
 }
 
@@ -406,7 +425,7 @@ static evs_status sink_open(evs_context *context,
         return evs_error_set(context, reterr, EVS_ERR_NOMEM, "out of memory");
     s->ctx = context;
     s->schema = evs_schema_ref(schema);
-    s->text.ctx = context;
+    s->text.ctx = s->commands.ctx = context;
     s->hash = strcmp(evs_config_string(config, "type"), "hash") == 0;
     s->ttl_ms = evs_config_int(config, "ttl.ms");
     s->timeout_ms = evs_config_int(config, "timeout.ms");
@@ -424,16 +443,46 @@ static evs_status sink_open(evs_context *context,
     return EVS_OK;
 }
 
-static evs_status write_row(redis_sink *s, const evs_row *row, uint8_t kind, evs_error **reterr)
+static evs_status make_commands(redis_sink *s, const evs_row *row, uint8_t kind, evs_error **reterr)
 {
+    evs_status status;
     size_t key_len;
+
     s->text.len = 0;
     if (redis_template_make(&s->key, row, &s->text))
         return nomem(s, reterr);
     key_len = s->text.len;
-    if (kind == EVS_ROW_DELETE)
-        return put_delete(s, key_len, reterr);
-    return s->hash ? put_hash(s, row, key_len, reterr) : put_string(s, row, key_len, reterr);
+    if (kind != EVS_ROW_DELETE && !s->hash)
+        return put_string(s, row, key_len, reterr);
+    status = kind == EVS_ROW_DELETE ? begin(s, 2, "DEL", key_len) : put_hash(s, row, key_len);
+    return status ? nomem(s, reterr) : EVS_OK;
+}
+
+/* a row's commands wait as a whole or not at all */
+static evs_status write_row(redis_sink *s, const evs_row *row, uint8_t kind, evs_error **reterr)
+{
+    size_t len = s->commands.len, count = s->command_count;
+    evs_status status = make_commands(s, row, kind, reterr);
+
+    if (status) {
+        s->commands.len = len;
+        s->command_count = count;
+    }
+    return status;
+}
+
+/* a burst goes out when it is large enough; while the server works on the last ones, answers to
+ * earlier ones are read */
+static evs_status pass_on(redis_sink *s, evs_error **reterr)
+{
+    evs_status status;
+
+    if (s->command_count < BURST && s->commands.len < BURST_BYTES)
+        return EVS_OK;
+    status = send_commands(s, reterr);
+    if (!status && s->behind >= REPLIES_BEHIND_MAX)
+        status = drain(s, REPLIES_BEHIND_MAX - BURST, reterr);
+    return status;
 }
 
 static evs_status sink_write(
@@ -458,8 +507,8 @@ static evs_status sink_write(
         } else {
             evs_error_unref(err);
         }
-        if (!status && s->behind > REPLIES_BEHIND_MAX)
-            status = drain(s, REPLIES_BEHIND_MAX / 2, reterr);
+        if (!status)
+            status = pass_on(s, reterr);
     }
     return status;
 }
@@ -469,7 +518,7 @@ static evs_status sink_flush(void *sink, int64_t wait_ms, evs_error **reterr)
     redis_sink *s = sink;
     evs_status status;
     (void)wait_ms; /* an answer is waited for up to timeout.ms */
-    if (s->redis && (status = drain(s, 0, reterr)))
+    if (s->redis && ((status = send_commands(s, reterr)) || (status = drain(s, 0, reterr))))
         return status;
     if (!s->refused)
         return EVS_OK;

@@ -7,17 +7,26 @@
 
 #include "io/redis/template.h"
 
+evs_status redis_text_reserve(redis_text *t, size_t more)
+{
+    size_t capacity;
+    char *bigger;
+
+    if (t->capacity - t->len > more)
+        return EVS_OK;
+    capacity = t->capacity * 2 > t->len + more + 128 ? t->capacity * 2 : t->len + more + 128;
+    bigger = evs_realloc_array(t->ctx, t->data, capacity, 1);
+    if (!bigger)
+        return EVS_ERR_NOMEM;
+    t->data = bigger;
+    t->capacity = capacity;
+    return EVS_OK;
+}
+
 evs_status redis_text_put(redis_text *t, const void *data, size_t len)
 {
-    if (t->capacity - t->len < len + 1) {
-        size_t capacity =
-            t->capacity * 2 > t->len + len + 128 ? t->capacity * 2 : t->len + len + 128;
-        char *bigger = evs_realloc_array(t->ctx, t->data, capacity, 1);
-        if (!bigger)
-            return EVS_ERR_NOMEM;
-        t->data = bigger;
-        t->capacity = capacity;
-    }
+    if (redis_text_reserve(t, len))
+        return EVS_ERR_NOMEM;
     if (len)
         memcpy(t->data + t->len, data, len);
     t->len += len;

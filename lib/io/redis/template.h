@@ -12,6 +12,8 @@ typedef struct redis_text {
     size_t len, capacity;
 } redis_text;
 
+/* room for `more` bytes and one more */
+evs_status redis_text_reserve(redis_text *t, size_t more);
 evs_status redis_text_put(redis_text *t, const void *data, size_t len);
 /* a column's value as text, of any length; NULL values give nothing */
 evs_status redis_text_put_column(redis_text *t, const evs_row *row, int32_t field);
