@@ -4,7 +4,8 @@
 # The jars come from Maven Central (56 MB, once per machine). Topics are not created by accident:
 # whoever needs one creates it, so that "topic missing" and topic.create can be tested.
 # kafka-tools among the jars brings the logging backend; without it there is no log to read.
-# EVS_KAFKA_HEAP: the JVM's heap (default 192m).
+# EVS_KAFKA_HEAP: the JVM's heap (default 192m). EVS_KAFKA_CLUSTER: the cluster's id when its folder
+# is made, 16 bytes in base64.
 
 svc_port_count=2
 svc_deadline_s=90
@@ -53,7 +54,7 @@ svc_run() {
     kafka_configure
     if [ ! -f "$svc_dir/data/meta.properties" ]; then
         "${java[@]}" -Xmx128m -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format \
-            -t ZXZzdHJlYW0tdGVzdC1jbA -c "$svc_dir/server.properties"
+            -t "${EVS_KAFKA_CLUSTER:-ZXZzdHJlYW0tdGVzdC1jbA}" -c "$svc_dir/server.properties"
     fi
     exec "${java[@]}" "-Xmx${EVS_KAFKA_HEAP:-192m}" kafka.Kafka "$svc_dir/server.properties"
 }
@@ -65,4 +66,5 @@ svc_ready() {
 
 svc_env() {
     echo "EVS_TEST_KAFKA=127.0.0.1:${svc_ports[0]}"
+    printf 'EVS_TEST_KAFKA_LIBS=%q\n' "$kafka_libs" # Kafka's own tools
 }

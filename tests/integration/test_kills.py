@@ -1,9 +1,10 @@
 """Exactly once under kill -9, and nothing late after an outage: a real broker, a live feed, SQLite as the judge.
 
-    test_kills.py kills|outage PIPELINE FEED MODULE_DIR SERVICES_SCRIPT
+    test_kills.py kills|outage|frozen PIPELINE FEED MODULE_DIR SERVICES_SCRIPT
 
 kills: EVS_TEST_KILLS (default 10) times the pipeline is killed, by turns at a step of the commit sequence and at a random moment, and started again; in the end each input must be counted
 exactly once, per user and window. outage: the broker is stopped for 30 s under a feed whose events carry the clock's time; nothing may become late.
+frozen: under such a feed the broker stands still (SIGSTOP) for 10 s, later the pipeline for longer than its session in the group lives; nothing lost, doubled or late.
 The seed is printed; EVS_TEST_SEED repeats a run.
 """
 import os
@@ -149,6 +150,35 @@ def test_outage(args, scratch):
     return None
 
 
+def test_frozen(args, scratch):
+    run = Run(scratch, args, "frozen", {"KILL_FINAL": "1"})
+    feed = run.start_feed(500)
+    pipeline = run.start_pipeline()
+    try:
+        time.sleep(3)
+        subprocess.run([run.services, "pause", "kafka"], check=True, stdout=run.log)
+        time.sleep(10)
+        subprocess.run([run.services, "resume", "kafka"], check=True, stdout=run.log)
+        time.sleep(2)
+        pipeline.send_signal(signal.SIGSTOP)
+        time.sleep(8)  # the session is 6 s
+        pipeline.send_signal(signal.SIGCONT)
+        time.sleep(1)
+        out, code = finish(feed)
+        total = int(out) if out.strip() else -1
+        run.wait_total(total, 60)
+        text, exit_code = finish(pipeline)
+    finally:
+        subprocess.run([run.services, "resume", "kafka"], check=False, stdout=run.log)
+        feed.kill()
+        pipeline.kill()
+    counted = sum(n for n, _ in run.counted().values())
+    print(f"# {total} events, {counted} counted, {text.strip()}")
+    if code or exit_code or counted != total or "late 0 dead 0" not in text:
+        return f"feed={code} pipeline={exit_code} counted {counted} of {total}\n{run.tail()}"
+    return None
+
+
 def main():
     name, args = sys.argv[1], sys.argv[2:6]
     print("1..1")
@@ -157,7 +187,7 @@ def main():
         print(f"ok 1 - {name} # SKIP no EVS_TEST_KAFKA: start it with scripts/services")
         return 0
     with tempfile.TemporaryDirectory() as scratch:
-        complaint = {"kills": test_kills, "outage": test_outage}[name](args, scratch)
+        complaint = {"kills": test_kills, "outage": test_outage, "frozen": test_frozen}[name](args, scratch)
     if complaint:
         print("# " + complaint)
     print(f"{'not ok' if complaint else 'ok'} 1 - {name}")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs the tests of one file, or of all files beside this one, and prints TAP.
 
-Usage: run.py [NAME...]        run.py test_window
+Usage: run.py [NAME...]        run.py test_window, run.py FOLDER/test_kafka_groups.py
 
 EVSTREAM_LIBRARY names the library to test. A skipped test prints its reason; `python3 -m unittest
 discover -s bindings/python/tests` runs the same tests without TAP.
@@ -48,9 +48,10 @@ class TapResult(unittest.TestResult):
 
 
 def main():
-    names = sys.argv[1:] or sorted(path.stem for path in HERE.glob("test_*.py"))
+    paths = [pathlib.Path(name) for name in sys.argv[1:]] or sorted(HERE.glob("test_*.py"))
+    sys.path[:0] = {str(path.parent.resolve()) for path in paths if path.parent.name}
     result = TapResult()
-    unittest.defaultTestLoader.loadTestsFromNames(names).run(result)
+    unittest.defaultTestLoader.loadTestsFromNames([path.stem for path in paths]).run(result)
     print("1..%d" % result.count)
     sys.exit(not result.wasSuccessful())
 

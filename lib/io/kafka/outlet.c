@@ -30,6 +30,7 @@ struct evs__outlet {
     int64_t silent_until_ms;    /* no broker answered: not asked again before */
     rd_kafka_queue_t *creating; /* of the answer to CreateTopics */
     bool in_creation;
+    const evs_error *refused; /* why messages are being given back that were queued unseen */
 };
 
 static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque)
@@ -43,9 +44,12 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
                       .latency_us = rd_kafka_message_latency(m),
                       .partition = m->partition};
     (void)rk;
-    if (m->err)
+    if (m->err == RD_KAFKA_RESP_ERR__PURGE_QUEUE && o->refused) {
+        d.error = o->refused;
+    } else if (m->err) {
         evs__kafka_fail(o->ctx, &err, m->err, "topic \"%s\" partition %d", o->name, m->partition);
-    d.error = err;
+        d.error = err;
+    }
     o->pending--;
     o->served++;
     o->delivered(&d, m->_private, o->user_data);
@@ -303,17 +307,31 @@ static int timeout_of(int64_t ms)
     return ms < 0 ? 0 : ms > INT32_MAX ? -1 : (int)ms;
 }
 
-/* messages that were queued while no broker answered wait for a topic that is still to be made */
-static void create_late(evs__outlet *o)
+/*
+ * Messages that were queued while no broker answered wait for a topic that is still to be looked
+ * up, or made. When there is none to be had they are given back with the reason, as
+ * evs__outlet_send() would have told it; librdkafka would keep them for half a minute and then say
+ * less.
+ */
+static void look_up_late(evs__outlet *o)
 {
-    if (o->create && !o->known && o->pending)
-        look_up(o, NULL);
+    evs_error *err = NULL;
+    if (o->known || !o->pending)
+        return;
+    if (look_up(o, &err) < 0) {
+        o->refused = err;
+        rd_kafka_purge(o->rk, RD_KAFKA_PURGE_F_QUEUE);
+        while (o->pending && rd_kafka_poll(o->rk, LOOKUP_MS))
+            ;
+        o->refused = NULL;
+    }
+    evs_error_unref(err);
 }
 
 int evs__outlet_poll(evs__outlet *o, int64_t timeout_ms)
 {
     o->served = 0;
-    create_late(o);
+    look_up_late(o);
     rd_kafka_poll(o->rk, timeout_of(timeout_ms));
     return o->served;
 }
@@ -322,10 +340,10 @@ evs_status evs__outlet_flush(evs__outlet *o, int64_t timeout_ms)
 {
     int64_t now = evs__kafka_clock_ms();
     int64_t deadline = timeout_ms > INT64_MAX - now ? INT64_MAX : now + timeout_ms;
-    create_late(o);
-    while (o->create && !o->known && o->pending && evs__kafka_clock_ms() < deadline) {
+    look_up_late(o);
+    while (!o->known && o->pending && evs__kafka_clock_ms() < deadline) {
         rd_kafka_poll(o->rk, LOOKUP_MS);
-        create_late(o);
+        look_up_late(o);
     }
     if (o->pending)
         rd_kafka_flush(o->rk, timeout_of(deadline - evs__kafka_clock_ms()));
