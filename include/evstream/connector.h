@@ -84,7 +84,8 @@ typedef struct evs_source_host {
      * (-1: the source's own default, e.g. committed or auto.offset.reset; -2: refused, the source
      * reports the error that follows). */
     int64_t (*assigned)(void *runtime, uint32_t topic, int32_t partition);
-    /** Partitions are taken away: the runtime commits what it can before it returns. */
+    /** Partitions are taken away: the runtime commits what it can before it returns. Until then
+     * other functions of the source than read may be called, on other threads too. */
     void (*revoking)(void *runtime, uint32_t topic, int32_t partition, bool lost);
     /** Level-triggered wake-up: data or events may be there; callable from any thread, cheap. */
     void (*wake)(void *runtime);

@@ -6,6 +6,11 @@
  * until* the pipeline is released; after a failure it is the pipeline's error stream. A stream of
  * another pipeline, or a builder call after start, is a defined error (EVS_ERR_MISUSE).
  *
+ * "One at a time" means one call on a pipeline at a time, from whichever threads; workers of the
+ * pipeline's own do not count. A callback of the pipeline may look at it (state, metrics, explain,
+ * check) and push rows; poll, start, wait, commit, close and explain_window from within it are
+ * EVS_ERR_MISUSE, and unref is told in the log and not done.
+ *
  *   evs_source -> evs_filter, evs_project, evs_explode, evs_apply -> evs_window_by -> evs_sink,
  * evs_each
  *                                                             \-> evs_late
@@ -162,9 +167,12 @@ EVS_API evs_status evs_pipeline_explain_window(evs_stream *window_stream,
                                                const char **ret_text,
                                                evs_error **reterr);
 
-/** The appender of a `memory` or `callback` source: rows of its schema from the host; they are
- * taken at the next poll. @returns EVS_ERR_UNSUPPORTED for another connector @threads one at a time
- * @since 0.1 */
+/** Rows for a `memory` or `callback` source: a batch with the columns of its schema (made with an
+ * evs_appender, say), of which a reference is kept; they are taken at the next poll or by a worker.
+ * The first push into a pipeline that was not started opens it, as a poll would. @returns EVS_OK;
+ * EVS_AGAIN (nothing was taken: the source is full, or its opening is tried again; push the batch
+ * again later); EVS_ERR_UNSUPPORTED for another connector; EVS_ERR_MISUSE after the end; why the
+ * pipeline failed @threads one at a time @since 0.1 */
 EVS_API evs_status evs_stream_push(evs_stream *source,
                                    evs_batch *batch,
                                    int32_t partition,

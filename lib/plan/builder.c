@@ -296,15 +296,6 @@ void evs_pipeline_set(evs_pipeline *pipeline, const char *key, const char *value
         pipeline->plan.resolved = false;
 }
 
-const evs_type *evs_stream_type(const evs_stream *stream)
-{
-    if (!stream || !stream->plan || stream->kind == EVS__NODE_ERROR)
-        return NULL;
-    if (!stream->plan->frozen)
-        evs__plan_resolve(stream->plan, false, NULL);
-    return stream->type;
-}
-
 void evs_stream_name(evs_stream *stream, const char *name)
 {
     evs_stream *end = NULL;

@@ -138,10 +138,11 @@ struct evs__runtime;
 /* What the host holds: the plan, and what runs it. Made in runtime/pipeline.c. */
 struct evs_pipeline {
     evs__plan plan;
-    struct evs__runtime *runtime; /* NULL before the first poll or start */
+    _Atomic(struct evs__runtime *) runtime; /* NULL before the first poll or start */
     evs__hooks hooks;
     evs__buffer text; /* behind the `borrowed until the next call` texts */
     evs__buffer state_text;
+    char fingerprint[33]; /* as it was last told */
 };
 
 /* option tables (options.c); end with name NULL */

@@ -176,17 +176,25 @@ static evs_status poll_runtime(evs__runtime *rt, int64_t budget_ms, evs_error **
 
 evs_status evs_pipeline_poll(evs_pipeline *pipeline, int64_t budget_ms, evs_error **reterr)
 {
+    evs__runtime *rt;
     evs_status status;
     if (!pipeline)
         return evs__fail(NULL, reterr, EVS_ERR_INVALID, "pipeline is NULL");
     if (!pipeline->runtime && (status = evs__runtime_new(pipeline, reterr)))
         return status;
-    if (pipeline->runtime->threaded)
-        return evs__fail(pipeline->plan.ctx, reterr, EVS_ERR_MISUSE,
+    rt = pipeline->runtime;
+    if ((status = evs__refuse_inside(rt, "evs_pipeline_poll()", reterr)))
+        return status;
+    if (evs__runtime_phase(rt) == EVS__PHASE_CLOSED)
+        return evs__fail(rt->ctx, reterr, EVS_ERR_MISUSE, "the pipeline was closed");
+    if (rt->threaded)
+        return evs__fail(rt->ctx, reterr, EVS_ERR_MISUSE,
                          "the pipeline was started with threads of its own");
-    if (pipeline->runtime->phase == EVS__PHASE_CLOSED)
-        return evs__fail(pipeline->plan.ctx, reterr, EVS_ERR_MISUSE, "the pipeline was closed");
-    return poll_runtime(pipeline->runtime, budget_ms, reterr);
+    if ((status = evs__enter(rt, "evs_pipeline_poll()", reterr)))
+        return status;
+    status = poll_runtime(rt, budget_ms, reterr);
+    evs__leave(rt);
+    return status;
 }
 
 int evs_pipeline_fd(evs_pipeline *pipeline)
@@ -200,6 +208,7 @@ int64_t evs_pipeline_next_ms(evs_pipeline *pipeline)
 {
     const evs__runtime *rt = pipeline ? pipeline->runtime : NULL;
     int64_t left;
+
     if (!rt)
         return 0;
     if (rt->threaded || rt->next_ms == INT64_MAX)

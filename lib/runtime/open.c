@@ -20,6 +20,7 @@ static void init_locks(evs__runtime *rt)
     pthread_condattr_t attr;
     pthread_mutex_init(&rt->lock, NULL);
     pthread_mutex_init(&rt->each_lock, NULL);
+    pthread_mutex_init(&rt->typing_lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
     pthread_cond_init(&rt->cond, &attr);
@@ -143,12 +144,15 @@ static evs_status make(evs_pipeline *pipeline, evs__runtime **ret, evs_error **r
 
 evs_status evs__runtime_new(evs_pipeline *pipeline, evs_error **reterr)
 {
+    evs__runtime *rt = NULL;
     evs_status status = evs__plan_check(&pipeline->plan, reterr);
     if (!status)
-        status = make(pipeline, &pipeline->runtime, reterr);
-    if (!status)
-        pipeline->plan.frozen = true;
-    return status;
+        status = make(pipeline, &rt, reterr);
+    if (status)
+        return status;
+    pipeline->plan.frozen = true;
+    atomic_store(&pipeline->runtime, rt);
+    return EVS_OK;
 }
 
 void evs__runtime_close_connectors(evs__runtime *rt)
@@ -203,6 +207,7 @@ void evs__runtime_free(evs__runtime *rt)
     pthread_cond_destroy(&rt->cond);
     pthread_mutex_destroy(&rt->lock);
     pthread_mutex_destroy(&rt->each_lock);
+    pthread_mutex_destroy(&rt->typing_lock);
     evs__free(ctx, rt);
 }
 
@@ -270,19 +275,22 @@ static evs_status sample(evs__source *s, evs_error **reterr)
 static evs_status find_schema(evs__source *s, evs_error **reterr)
 {
     evs__node *n = s->rt->plan->nodes[s->node->index];
+    evs_schema *schema = NULL;
     evs_status status = EVS_END;
 
     if (n->schema)
         return EVS_OK;
     if (s->fn->schema)
-        status = s->fn->schema(s->handle, &n->schema, reterr);
+        status = s->fn->schema(s->handle, &schema, reterr);
     if (status == EVS_END)
-        status =
-            evs__plan_source_schema(s->rt->ctx, n->config, n->given_schema, &n->schema, reterr);
-    if (!status && !n->schema)
+        status = evs__plan_source_schema(s->rt->ctx, n->config, n->given_schema, &schema, reterr);
+    if (!status && !schema)
         return sample(s, reterr);
     if (status < 0)
         evs__node_prefix(n, reterr);
+    pthread_mutex_lock(&s->rt->typing_lock);
+    n->schema = schema;
+    pthread_mutex_unlock(&s->rt->typing_lock);
     return status;
 }
 
@@ -292,11 +300,14 @@ static evs_status build(evs__runtime *rt, evs_error **reterr)
 {
     evs_status status;
 
+    /* the host may look at the plan meanwhile */
+    pthread_mutex_lock(&rt->typing_lock);
     status = evs__plan_resolve(rt->plan, true, reterr);
     if (!status)
         status = evs__plan_fingerprint(rt->plan, reterr);
     if (!status)
         status = evs__plan_prune(rt->plan, reterr);
+    pthread_mutex_unlock(&rt->typing_lock);
     if (!status)
         status = evs__dead_letters_new(rt, reterr);
     if (status)
@@ -308,13 +319,23 @@ static evs_status build(evs__runtime *rt, evs_error **reterr)
     return status;
 }
 
-static evs_status open_ends(evs__runtime *rt, evs_error **reterr)
+evs_status evs__runtime_open_pushed(evs__runtime *rt, evs_error **reterr)
 {
     evs_status status = EVS_OK;
-    for (; rt->opened_sources < rt->source_count; rt->opened_sources++) {
-        if ((status = evs__source_open(&rt->sources[rt->opened_sources], reterr)))
-            return status;
+    for (uint32_t i = 0; !status && i < rt->source_count; i++) {
+        if (rt->sources[i].fn->push)
+            status = evs__source_open(&rt->sources[i], reterr);
     }
+    return status;
+}
+
+static evs_status open_ends(evs__runtime *rt, evs_error **reterr)
+{
+    evs_status status = evs__runtime_open_pushed(rt, reterr);
+    for (uint32_t i = 0; !status && i < rt->source_count; i++)
+        status = evs__source_open(&rt->sources[i], reterr);
+    if (status)
+        return status;
     for (uint32_t i = 0; i < rt->source_count; i++) {
         if ((status = evs__source_describe(&rt->sources[i], reterr)))
             return status;

@@ -44,6 +44,13 @@ evs_pipeline *evs_pipeline_unref(evs_pipeline *pipeline)
     evs_context *ctx;
     if (!pipeline)
         return NULL;
+    if (pipeline->runtime && evs__is_inside(pipeline->runtime)) {
+        /* what would be freed is in use: keeping it is the lesser evil */
+        evs__log(pipeline->plan.ctx, EVS_LOG_ERROR, "pipeline",
+                 "evs_pipeline_unref() was called inside a callback of the pipeline: it is not "
+                 "released");
+        return NULL;
+    }
     ctx = evs_context_ref(pipeline->plan.ctx);
     evs__runtime_free(pipeline->runtime);
     evs__buffer_free(&pipeline->text);
@@ -58,18 +65,36 @@ evs_status evs_pipeline_check(evs_pipeline *pipeline, evs_error **reterr)
 {
     if (!pipeline)
         return evs__fail(NULL, reterr, EVS_ERR_INVALID, "pipeline is NULL");
+    /* it was checked when it started; what was built on it since is wrong */
     if (pipeline->runtime)
-        return EVS_OK;
+        return pipeline->plan.error ? evs__error_move(reterr, evs__error_ref(pipeline->plan.error))
+                                    : EVS_OK;
     return evs__plan_check(&pipeline->plan, reterr);
+}
+
+/* while a pipeline opens, a worker types its plan for good */
+static void lock_typing(evs__runtime *rt)
+{
+    if (rt)
+        pthread_mutex_lock(&rt->typing_lock);
+}
+
+static void unlock_typing(evs__runtime *rt)
+{
+    if (rt)
+        pthread_mutex_unlock(&rt->typing_lock);
 }
 
 evs_status evs_pipeline_explain(evs_pipeline *pipeline, const char **ret_text, evs_error **reterr)
 {
+    evs__runtime *rt = pipeline ? pipeline->runtime : NULL;
     evs_status status;
     if (!pipeline || !ret_text)
         return evs__fail(NULL, reterr, EVS_ERR_INVALID, "pipeline or ret_text is NULL");
     evs__buffer_reset(&pipeline->text);
+    lock_typing(rt);
     status = evs__plan_explain(&pipeline->plan, &pipeline->text, reterr);
+    unlock_typing(rt);
     if (status)
         return status;
     *ret_text = evs__buffer_cstr(&pipeline->text);
@@ -78,7 +103,30 @@ evs_status evs_pipeline_explain(evs_pipeline *pipeline, const char **ret_text, e
 
 const char *evs_pipeline_fingerprint(evs_pipeline *pipeline)
 {
-    return pipeline ? pipeline->plan.fingerprint : "";
+    evs__runtime *rt = pipeline ? pipeline->runtime : NULL;
+    if (!pipeline)
+        return "";
+    lock_typing(rt);
+    memcpy(pipeline->fingerprint, pipeline->plan.fingerprint, sizeof(pipeline->fingerprint));
+    unlock_typing(rt);
+    return pipeline->fingerprint;
+}
+
+const evs_type *evs_stream_type(const evs_stream *stream)
+{
+    const evs_type *type;
+    evs__runtime *rt;
+
+    if (!stream || !stream->plan || stream->kind == EVS__NODE_ERROR)
+        return NULL;
+    /* the plan is the pipeline's first member */
+    rt = ((evs_pipeline *)stream->plan)->runtime;
+    if (!rt)
+        evs__plan_resolve(stream->plan, false, NULL);
+    lock_typing(rt);
+    type = stream->type;
+    unlock_typing(rt);
+    return type;
 }
 
 /* ---- commit and close ---- */
@@ -86,15 +134,13 @@ const char *evs_pipeline_fingerprint(evs_pipeline *pipeline)
 /* with the pipeline for itself: commit, but only when there is something */
 static evs_status commit_all(evs__runtime *rt, evs_error **reterr)
 {
-    evs_status status = EVS_OK;
-    if (rt->phase == EVS__PHASE_FAILED)
+    evs__phase phase = evs__runtime_phase(rt);
+    if (phase == EVS__PHASE_FAILED)
         return evs__error_move(reterr, evs__error_ref(rt->error));
-    if ((rt->phase == EVS__PHASE_RUNNING || rt->phase == EVS__PHASE_ENDING) &&
+    if ((phase == EVS__PHASE_RUNNING || phase == EVS__PHASE_ENDING) &&
         (atomic_load(&rt->dirty) || rt->commit.phase != EVS__COMMIT_IDLE))
-        status = evs__commit_now(rt, evs_config_int(rt->plan->config, "close.timeout.ms"), reterr);
-    if (rt->died)
-        rt->phase = EVS__PHASE_FAILED;
-    return status;
+        return evs__commit_now(rt, evs_config_int(rt->plan->config, "close.timeout.ms"), reterr);
+    return EVS_OK;
 }
 
 evs_status evs_pipeline_commit(evs_pipeline *pipeline, evs_error **reterr)
@@ -107,6 +153,8 @@ evs_status evs_pipeline_commit(evs_pipeline *pipeline, evs_error **reterr)
     if (!rt || evs__runtime_phase(rt) == EVS__PHASE_CLOSED)
         return evs__fail(pipeline->plan.ctx, reterr, EVS_ERR_MISUSE,
                          rt ? "the pipeline was closed" : "the pipeline was not started");
+    if ((status = evs__enter(rt, "evs_pipeline_commit()", reterr)))
+        return status;
     pthread_mutex_lock(&rt->lock);
     evs__stand_still(rt, false);
     pthread_mutex_unlock(&rt->lock);
@@ -114,6 +162,7 @@ evs_status evs_pipeline_commit(evs_pipeline *pipeline, evs_error **reterr)
     pthread_mutex_lock(&rt->lock);
     evs__go_on(rt);
     pthread_mutex_unlock(&rt->lock);
+    evs__leave(rt);
     evs__wake(rt);
     return status;
 }
@@ -125,13 +174,19 @@ evs_status evs_pipeline_close(evs_pipeline *pipeline, evs_error **reterr)
 
     if (!pipeline)
         return evs__fail(NULL, reterr, EVS_ERR_INVALID, "pipeline is NULL");
-    if (!rt || rt->phase == EVS__PHASE_CLOSED)
+    if (!rt || evs__runtime_phase(rt) == EVS__PHASE_CLOSED)
         return EVS_OK;
+    if ((status = evs__enter(rt, "evs_pipeline_close()", reterr)))
+        return status;
     evs__threads_stop(rt);
-    status = rt->phase == EVS__PHASE_FAILED ? EVS_OK : commit_all(rt, reterr);
+    status = evs__runtime_phase(rt) == EVS__PHASE_FAILED ? EVS_OK : commit_all(rt, reterr);
     evs__runtime_close_connectors(rt);
+    pthread_mutex_lock(&rt->lock);
     if (rt->phase != EVS__PHASE_FAILED)
         rt->phase = EVS__PHASE_CLOSED;
+    pthread_mutex_unlock(&rt->lock);
+    rt->next_ms = INT64_MAX;
+    evs__leave(rt);
     return status;
 }
 
@@ -165,7 +220,8 @@ static bool trouble(evs__runtime *rt, evs__buffer *out)
 static void running_text(evs__runtime *rt, evs__buffer *out)
 {
     bool connecting = false;
-    if (trouble(rt, out))
+    /* in a callback the lock of a sink may be held */
+    if (!evs__is_inside(rt) && trouble(rt, out))
         return;
     pthread_mutex_lock(&rt->lock);
     /* a commit changes its trouble only while it has the pipeline for itself */
@@ -223,7 +279,8 @@ evs_pipeline_metrics_text(evs_pipeline *pipeline, const char **ret_text, evs_err
         return evs__fail(NULL, reterr, EVS_ERR_INVALID, "pipeline or ret_text is NULL");
     evs__buffer_reset(&pipeline->text);
     if (rt) {
-        if (evs__runtime_phase(rt) == EVS__PHASE_RUNNING)
+        /* in a callback the lock of a shard may be held: its gauges are those of the last commit */
+        if (evs__runtime_phase(rt) == EVS__PHASE_RUNNING && !evs__is_inside(rt))
             evs__stages_measure(rt);
         status = evs__metrics_text(&rt->metrics, pipeline->plan.name, &pipeline->text);
         if (status)
@@ -250,8 +307,14 @@ evs_status evs_pipeline_explain_window(evs_stream *stream,
     pipeline = (evs_pipeline *)stream->plan;
     rt = pipeline->runtime;
     if (stream->kind != EVS__NODE_WINDOW)
-        return evs__fail(stream->plan->ctx, reterr, EVS_ERR_MISUSE, "the stream is no window");
-    stage = rt && evs__runtime_phase(rt) != EVS__PHASE_OPENING ? rt->stages[stream->index] : NULL;
+        return evs__fail(stream->plan->ctx, reterr, EVS_ERR_MISUSE, "step \"%s\" is no window",
+                         stream->name ? stream->name : "");
+    if (rt && (status = evs__refuse_inside(rt, "evs_pipeline_explain_window()", reterr)))
+        return status;
+    /* one that failed while it opened has stages that are not whole */
+    stage = rt && evs__runtime_phase(rt) != EVS__PHASE_OPENING && rt->built
+                ? rt->stages[stream->index]
+                : NULL;
     if (!stage)
         return evs__fail(stream->plan->ctx, reterr, EVS_ERR_MISUSE, "the pipeline is not running");
     out = &pipeline->text;

@@ -1,8 +1,9 @@
 /*
  * runtime/push.c: rows and events from the host into a memory or callback source.
  *
- * The first push starts the pipeline as the first poll would: the connector must be open to take
- * anything.
+ * The first push opens the pipeline as the first poll would. Sources that take pushes are opened
+ * before all others, in threaded mode by evs_pipeline_start() itself: what is pushed while the rest
+ * still connects waits in the connector.
  */
 #include "runtime/runtime.h"
 
@@ -23,21 +24,26 @@ static evs_status find(evs_stream *stream, evs__source **ret, evs_error **reterr
     if (stream->kind != EVS__NODE_SOURCE || !stream->connector->source->push)
         return evs__fail(rt->ctx, reterr, EVS_ERR_UNSUPPORTED,
                          "step \"%s\" takes no rows from the host", stream->name);
-    if (!rt->threaded && rt->phase == EVS__PHASE_OPENING && evs__runtime_open(rt, &e) < 0) {
-        evs__runtime_fail(rt, evs__error_ref(e));
-        return evs__error_move(reterr, e);
-    }
     phase = evs__runtime_phase(rt);
+    if (!rt->threaded && phase == EVS__PHASE_OPENING) {
+        if ((status = evs__enter(rt, "a push into a pipeline that opens", reterr)))
+            return status;
+        status = evs__runtime_open(rt, &e);
+        evs__leave(rt);
+        if (status < 0) {
+            evs__runtime_fail(rt, evs__error_ref(e));
+            return evs__error_move(reterr, e);
+        }
+    }
     if (phase > EVS__PHASE_ENDING)
-        return rt->error ? evs__error_move(reterr, evs__error_ref(rt->error))
-                         : evs__fail(rt->ctx, reterr, EVS_ERR_MISUSE, "the pipeline was stopped");
-    if (phase == EVS__PHASE_OPENING && rt->threaded)
-        return EVS_AGAIN;
+        return phase == EVS__PHASE_FAILED
+                   ? evs__error_move(reterr, evs__error_ref(rt->error))
+                   : evs__fail(rt->ctx, reterr, EVS_ERR_MISUSE, "the pipeline was stopped");
     for (uint32_t i = 0; i < rt->source_count; i++) {
         if (rt->sources[i].node == stream)
             *ret = &rt->sources[i];
     }
-    return (*ret)->handle ? EVS_OK : EVS_AGAIN;
+    return EVS_OK;
 }
 
 static evs_status hand_in(evs_stream *stream,
@@ -51,7 +57,8 @@ static evs_status hand_in(evs_stream *stream,
     if (status)
         return status;
     pthread_mutex_lock(&s->lock);
-    status = s->fn->push(s->handle, input, batch, partition, reterr);
+    /* a source whose opening failed, and is tried again */
+    status = s->handle ? s->fn->push(s->handle, input, batch, partition, reterr) : EVS_AGAIN;
     pthread_mutex_unlock(&s->lock);
     return status;
 }

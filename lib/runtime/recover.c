@@ -156,8 +156,10 @@ evs_status evs__rollback(evs__runtime *rt, uint32_t *at, evs_error **reterr)
         status = evs__source_seek_back(&rt->sources[i], reterr);
     if (status)
         return status;
+    pthread_mutex_lock(&rt->lock);
     if (rt->phase == EVS__PHASE_ENDING)
         rt->phase = EVS__PHASE_RUNNING;
+    pthread_mutex_unlock(&rt->lock);
     rt->windows_ended = false;
     atomic_store(&rt->dirty, false);
     return EVS_OK;

@@ -19,10 +19,31 @@
  * completely processed. That is the barrier of a commit. The order of slots within a shard is the
  * only thing that depends on the number of workers, and results do not depend on it.
  *
- * Locks, in this order: source -> shard (of a stage before that of a later stage) -> sink ->
- * dead letters; `lock` is a leaf, held for scheduling only, never while a connector or host code
- * runs. Host code (evs_each) runs under the lock of the shard it comes from, which keeps the order
- * of a key's results; it must not call the pipeline, as the interface says.
+ * Locks, each before those behind it:
+ *
+ *   shard (of a stage before that of a later stage) -> each_lock -> sink -> dead letters -> source
+ *       -> block_lock, typing_lock, metrics, `lock`
+ *
+ * The last four are leaves: nothing else is taken under them, and no host code runs. A connector's
+ * read runs under its source's lock; when it gives up a partition the lock is let go
+ * for the commit (source.c), which needs the others. Who holds the last two of the first line may
+ * run code of a connector only; who holds the first two may run host code: evs_each under the lock
+ * of the shard the rows come from, which keeps the order of a key's results. Calls out of host code
+ * that would wait for a lock or a worker are refused (calls.c); a push is not, its lock is behind.
+ *
+ * Who may touch what:
+ *
+ *   `lock`          phase, error; everything of the scheduler: lists, queues, busy, running, still
+ *   standing still  commit, epoch, images, state, positions of the last epoch, recovery; who made
+ *                   the others stand still has them for itself (under `lock` when it looks only)
+ *   busy            position, time and told_* of a partition belong to the worker that marked it
+ *   source's lock   its handle's calls, trouble, assignment, back-off; only one worker reads
+ *   sink's lock     its handle's calls, what waits, trouble, back-off
+ *   shard's lock    operator, flow behind it, told_*
+ *   the opener      all that is made while the pipeline opens (worker 0, or the driver); others see
+ *                   it once `phase` has left OPENING; the plan's types by typing_lock
+ *   the host        next_ms, texts of the handle, has_thread: "one at a time", as the interface
+ * says atomics         what connectors' threads set (woken, connecting, wake_set) or all may ask
  */
 #ifndef EVS_RUNTIME_RUNTIME_H
 #define EVS_RUNTIME_RUNTIME_H
@@ -110,7 +131,7 @@ struct evs__source {
     const evs_source_functions *fn;
     void *handle;
     evs_source_host host;
-    pthread_mutex_t lock; /* around calls of `fn`; recursive: a commit may run inside a read */
+    pthread_mutex_t lock; /* around calls of `fn`; recursive: the log of a call may push */
     pthread_mutex_t block_lock;
     evs__read_block *blocks; /* not released yet */
     evs__time_options time;
@@ -127,6 +148,7 @@ struct evs__source {
     bool described;
     atomic_bool ended;
     bool changed; /* assignments changed within the read */
+    bool in_read; /* the lock is held by a read, from which the connector may call back */
     bool seconds_warned;
     bool held; /* the last read took control events only */
     atomic_bool woken;
@@ -177,7 +199,9 @@ struct evs__worker {
     evs__runtime *rt;
     uint32_t index;
     pthread_t thread;
-    bool has_thread;
+    bool has_thread;            /* `thread` is to be joined; only the host's calls look at it */
+    pthread_t self;             /* as the thread itself says, ... */
+    atomic_bool alive;          /* ... when this is set */
     evs__flow *flows;           /* by source */
     evs_decoder **decoders;     /* by source; NULL: ready columns only */
     evs__expr **times;          /* by source: event.time, or NULL */
@@ -271,9 +295,10 @@ struct evs__runtime {
     evs__buffer next_image;
     bool keep_image;
     pthread_mutex_t each_lock;
+    pthread_mutex_t typing_lock; /* the plan's types change, once, while the pipeline opens */
 
     /* opening */
-    uint32_t opened_sources, opened_sinks;
+    uint32_t opened_sinks;
     bool built, recovered;
     int64_t opening_since_ms;
     int64_t open_retry_ms, open_backoff_ms;
@@ -302,7 +327,9 @@ struct evs__runtime {
     bool reading;   /* a worker is inside a read: one at a time, since a read may have to commit */
     bool commit_wanted;
     bool stopping;
-    bool threaded;
+    atomic_bool threaded;
+    atomic_bool driving; /* `driver` is inside a call that works */
+    _Atomic(pthread_t) driver;
     uint32_t next_source;
     int64_t next_tick_ms;
     int64_t looked_ms;  /* when a worker last looked for work; INT64_MAX: never */
@@ -321,6 +348,15 @@ struct evs__runtime {
     evs__metric *batches, *batch_rows, *latency;
 };
 
+/* ---- calls.c ---- */
+/* whether this thread is in a call of the pipeline, that is, in a callback of the host */
+bool evs__is_inside(const evs__runtime *rt);
+/* EVS_ERR_MISUSE when it is */
+evs_status evs__refuse_inside(const evs__runtime *rt, const char *what, evs_error **reterr);
+/* the same, and it is from now on, until evs__leave() */
+evs_status evs__enter(evs__runtime *rt, const char *what, evs_error **reterr);
+void evs__leave(evs__runtime *rt);
+
 /* ---- clock.c ---- */
 /* the wall clock, which never goes back while the pipeline lives; tests replace it */
 int64_t evs__now_ms(const evs__runtime *rt);
@@ -336,6 +372,8 @@ const evs_connector *evs__connector_find(evs_context *ctx, const char *name, evs
 /* check the plan, freeze it, make the runtime */
 evs_status evs__runtime_new(evs_pipeline *pipeline, evs_error **reterr);
 void evs__runtime_free(evs__runtime *rt);
+/* open the sources that the host pushes into: they wait for nobody */
+evs_status evs__runtime_open_pushed(evs__runtime *rt, evs_error **reterr);
 /* EVS_OK: running; EVS_AGAIN: call again */
 evs_status evs__runtime_open(evs__runtime *rt, evs_error **reterr);
 evs__phase evs__runtime_phase(evs__runtime *rt);
@@ -487,7 +525,8 @@ void evs__partition_done(evs__partition *p);
  * `inside`: the caller is in the middle of a job (a read), which counts as running. */
 void evs__stand_still(evs__runtime *rt, bool inside);
 void evs__go_on(evs__runtime *rt);
-/* a commit now, up to the time-out; the caller has the pipeline for itself */
+/* a commit now, up to the time-out; the caller has the pipeline for itself. A failure for good is
+ * the pipeline's (evs__runtime_fail). */
 evs_status evs__commit_now(evs__runtime *rt, int64_t timeout_ms, evs_error **reterr);
 void evs__wake(evs__runtime *rt);
 

@@ -495,8 +495,13 @@ evs_status evs__commit_now(evs__runtime *rt, int64_t timeout_ms, evs_error **ret
         return evs__error_move(reterr, evs__error_ref(rt->error));
     while (status == EVS_AGAIN) {
         int64_t left = deadline - evs__monotonic_ms();
-        status = evs__commit_step(rt, left > 100 ? 100 : left > 0 ? left : 0, reterr);
-        if (status != EVS_AGAIN)
+        evs_error *e = NULL;
+        status = evs__commit_step(rt, left > 100 ? 100 : left > 0 ? left : 0, &e);
+        if (status < 0) {
+            evs__runtime_fail(rt, evs__error_ref(e));
+            return evs__error_move(reterr, e);
+        }
+        if (status == EVS_OK)
             break;
         if (left <= 0) {
             if (rt->commit.trouble)

@@ -6,7 +6,8 @@
  *
  * Runs of one read share its block, which is released when the last batch made from any of them is
  * gone, on whatever thread that happens. Connectors call back (assigned, revoking) inside a read
- * only; the source's lock is held then, and is recursive because a revocation commits.
+ * only. The source's lock is held then; a revocation lets it go until it has committed: the other
+ * workers need headers or the state of a partition to come to the end of what they do.
  *
  * A pipeline with windows keeps state that other members of a consumer group do not see, and its
  * exchange reaches this process only. So it needs all partitions of its sources: with a part of
@@ -59,17 +60,19 @@ static void drop_runs(evs__partition *p)
     }
 }
 
-static void on_revoking(void *runtime, uint32_t topic, int32_t number, bool lost)
+/*
+ * In a started pipeline other workers may be at work on a partition: they come to the end of their
+ * jobs and wait. What the connector is in the middle of is safe meanwhile: nobody else reads.
+ */
+static void commit_before(evs__source *s, uint32_t topic, int32_t number, bool lost)
 {
-    evs__source *s = runtime;
     evs__runtime *rt = s->rt;
-    evs__partition *p = partition_of(s, topic, number);
     evs_error *e = NULL;
-    bool may_commit;
+    bool may_commit, in_read = s->in_read;
 
-    if (!p || !p->assigned)
-        return;
-    /* in a started pipeline other workers may be at work on it */
+    s->in_read = false;
+    if (in_read)
+        pthread_mutex_unlock(&s->lock);
     pthread_mutex_lock(&rt->lock);
     evs__stand_still(rt, true);
     may_commit = !lost && rt->phase == EVS__PHASE_RUNNING && rt->recovered;
@@ -81,6 +84,20 @@ static void on_revoking(void *runtime, uint32_t topic, int32_t number, bool lost
                  "before partition %d of \"%s\" is given up: %s", number, s->topics[topic],
                  evs_error_message(e));
     evs_error_unref(e);
+    if (in_read)
+        pthread_mutex_lock(&s->lock);
+    s->in_read = in_read;
+}
+
+static void on_revoking(void *runtime, uint32_t topic, int32_t number, bool lost)
+{
+    evs__source *s = runtime;
+    evs__runtime *rt = s->rt;
+    evs__partition *p = partition_of(s, topic, number);
+
+    if (!p || !p->assigned)
+        return;
+    commit_before(s, topic, number, lost);
     drop_runs(p);
     p->assigned = false;
     s->assigned_count--;
@@ -112,6 +129,9 @@ static void on_state(void *runtime, const char *state)
 evs_status evs__source_open(evs__source *s, evs_error **reterr)
 {
     evs_status status;
+
+    if (s->handle)
+        return EVS_OK;
     s->host = (evs_source_host){.struct_size = sizeof(s->host),
                                 .runtime = s,
                                 .application_id = evs__plan_application_id(s->rt->plan),
@@ -121,8 +141,10 @@ evs_status evs__source_open(evs__source *s, evs_error **reterr)
                                 .state = on_state,
                                 .schema = s->node->schema};
     status = s->fn->open(s->rt->ctx, s->node->config, &s->host, &s->handle, reterr);
-    if (status)
+    if (status) {
+        s->handle = NULL;
         evs__node_prefix(s->node, reterr);
+    }
     return status;
 }
 
@@ -459,8 +481,7 @@ state_is_missing(evs__source *s, evs__partition *p, int64_t committed, evs_error
     evs__log(rt->ctx, EVS_LOG_WARNING, s->node->name,
              "topic \"%s\" partition %d: windows begin empty at the group's offset %lld%s",
              s->topics[p->topic], p->number, (long long)committed, dir ? "" : ": no state.dir");
-    p->now.offset = p->epoch.offset = committed;
-    p->positioned = true;
+    first_position(p, committed);
     return EVS_OK;
 }
 
@@ -549,8 +570,10 @@ evs_status evs__source_read(evs__source *s, size_t max, int64_t now_ms, evs_erro
     atomic_store(&s->woken, false);
     /* to the end: the host looks at `trouble` meanwhile */
     pthread_mutex_lock(&s->lock);
+    s->in_read = true;
     /* 0: only rebalances and their like are served */
     status = s->fn->read(s->handle, is_partial(s) || s->changed ? 0 : max, 0, &r, &e);
+    s->in_read = false;
     if (s->changed)
         changed = after_changes(s, now_ms, &refusal);
     if (!status)

@@ -63,6 +63,8 @@ static void *worker_main(void *argument)
     evs__runtime *rt = w->rt;
     evs__did did = EVS__DID_WORK;
 
+    w->self = pthread_self();
+    atomic_store(&w->alive, true);
     open_pipeline(w);
     while (did != EVS__DID_END) {
         int64_t next = INT64_MAX;
@@ -120,12 +122,15 @@ void evs__threads_stop(evs__runtime *rt)
         if (rt->workers[i].has_thread)
             pthread_join(rt->workers[i].thread, NULL);
         rt->workers[i].has_thread = false;
+        atomic_store(&rt->workers[i].alive, false);
     }
 }
 
 evs_status evs_pipeline_start(evs_pipeline *pipeline, int32_t workers, evs_error **reterr)
 {
     evs__runtime *rt;
+    evs_error *e = NULL;
+    evs__phase phase;
     evs_status status;
 
     if (!pipeline)
@@ -136,9 +141,22 @@ evs_status evs_pipeline_start(evs_pipeline *pipeline, int32_t workers, evs_error
     if (!pipeline->runtime && (status = evs__runtime_new(pipeline, reterr)))
         return status;
     rt = pipeline->runtime;
-    if (rt->threaded || rt->phase > EVS__PHASE_RUNNING || (rt->built && workers > 1))
-        return evs__fail(pipeline->plan.ctx, reterr, EVS_ERR_MISUSE,
-                         "the pipeline was started already");
+    if ((status = evs__refuse_inside(rt, "evs_pipeline_start()", reterr)))
+        return status;
+    phase = evs__runtime_phase(rt);
+    if (phase == EVS__PHASE_FAILED && !rt->threaded)
+        return evs__error_move(reterr, evs__error_ref(rt->error));
+    if (rt->threaded || phase > EVS__PHASE_RUNNING || (rt->built && workers > 1))
+        return evs__fail(pipeline->plan.ctx, reterr, EVS_ERR_MISUSE, "the pipeline was %s",
+                         phase == EVS__PHASE_CLOSED ? "closed" : "started already");
+    /* so that pushes need not wait for a worker; what may pass is tried again there */
+    if (phase == EVS__PHASE_OPENING && evs__runtime_open_pushed(rt, &e)) {
+        if (!evs_error_is_retriable(e)) {
+            evs__runtime_fail(rt, evs__error_ref(e));
+            return evs__error_move(reterr, e);
+        }
+        evs_error_unref(e);
+    }
     rt->workers_wanted = (uint32_t)workers;
     return evs__threads_start(rt, reterr);
 }
@@ -147,13 +165,16 @@ evs_status evs_pipeline_wait(evs_pipeline *pipeline, int64_t timeout_ms, evs_err
 {
     evs__runtime *rt = pipeline ? pipeline->runtime : NULL;
     int64_t end = timeout_ms < 0 ? INT64_MAX : evs__time_add(evs__monotonic_ms(), timeout_ms);
-    evs_status status = EVS_AGAIN;
+    evs_status status;
 
     if (!pipeline)
         return evs__fail(NULL, reterr, EVS_ERR_INVALID, "pipeline is NULL");
+    if (rt && (status = evs__refuse_inside(rt, "evs_pipeline_wait()", reterr)))
+        return status;
     if (!rt || !rt->threaded)
         return evs__fail(pipeline->plan.ctx, reterr, EVS_ERR_MISUSE,
                          "the pipeline was not started with evs_pipeline_start()");
+    status = EVS_AGAIN;
     pthread_mutex_lock(&rt->lock);
     while (goes_on(rt)) {
         int64_t left = end == INT64_MAX ? SLEEP_MAX_MS : end - evs__monotonic_ms();

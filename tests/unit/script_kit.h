@@ -22,7 +22,7 @@ typedef struct script_event {
 typedef struct script_partition {
     script_event *events;
     size_t count, capacity;
-    size_t visible; /* so many can be read now */
+    atomic_size_t visible; /* so many can be read now */
     size_t next;
     evs_partition_state state; /* once everything visible was read */
     bool paused;
@@ -33,9 +33,9 @@ typedef struct script {
     evs_context *ctx;
     script_partition parts[SCRIPT_PARTITIONS];
     int32_t partitions;
-    size_t cut;   /* most events of a read */
-    uint64_t mix; /* seed of how partitions are mixed; 0: one after the other */
-    bool bounded; /* END when everything was read */
+    size_t cut;          /* most events of a read */
+    uint64_t mix;        /* seed of how partitions are mixed; 0: one after the other */
+    atomic_bool bounded; /* END when everything was read */
     const char *identity;
     const evs_header *headers;
     size_t header_count;
@@ -47,6 +47,11 @@ typedef struct script {
     long reads, pauses, blocks;
     void (*on_read)(void *user); /* called by each read that may give rows */
     void *on_read_user;
+    atomic_int
+        revoke; /* partition + 1 that the next read gives up; it comes back in the one after */
+    int revoked;
+    atomic_bool in_read;
+    bool (*may_revoke)(void); /* the read waits for it, then revokes */
     const evs_source_host *host;
 } script;
 
@@ -163,6 +168,26 @@ static inline void script_ask_positions(script *s)
     }
 }
 
+static inline void script_rebalance(script *s)
+{
+    int revoke = atomic_exchange(&s->revoke, 0);
+    if (s->revoked) {
+        int32_t at = s->revoked - 1;
+        int64_t offset = s->host->assigned(s->host->runtime, 0, at);
+        int64_t committed = s->parts[at].committed > 0 ? s->parts[at].committed : 0;
+        s->parts[at].next = (size_t)(offset >= 0 ? offset : committed);
+        s->revoked = 0;
+    }
+    if (!revoke)
+        return;
+    atomic_store(&s->in_read, true);
+    while (s->may_revoke && !s->may_revoke())
+        usleep(1000);
+    s->host->revoking(s->host->runtime, 0, revoke - 1, false);
+    s->parts[revoke - 1].next = s->parts[revoke - 1].count;
+    s->revoked = revoke;
+}
+
 static inline evs_status
 script_read(void *source, size_t max, int64_t wait_ms, evs_read *ret_read, evs_error **reterr)
 {
@@ -183,6 +208,7 @@ script_read(void *source, size_t max, int64_t wait_ms, evs_read *ret_read, evs_e
         s->on_read(s->on_read_user);
     if (s->unassigned)
         script_ask_positions(s);
+    script_rebalance(s);
     b = malloc(sizeof(*b) + most * sizeof(evs_input));
     b->owner = s;
     while (n < most) {

@@ -70,7 +70,10 @@ static void test_start_counts_everything_once_with_any_number_of_workers(void **
         remove_dir(k->dir);
         evs_sink(counting(k), "txn", NULL);
         OK(evs_pipeline_start(k->p, workers, &k->err));
-        feed(k, 0, EVENTS);
+        feed(k, 0, EVENTS / 2);
+        while (kit_metric(k, "epoch") < 1)
+            assert_int_equal(evs_pipeline_wait(k->p, 1, &k->err), EVS_AGAIN);
+        feed(k, EVENTS / 2, EVENTS);
         OK(evs_stream_push_end(k->source, &k->err));
         OK(evs_pipeline_wait(k->p, 30000, &k->err));
         assert_string_equal(evs_pipeline_state(k->p), "stopped");
@@ -237,7 +240,164 @@ static void test_misuse_of_modes(void **state)
     assert_int_equal(evs_pipeline_next_ms(k->p), -1);
     assert_int_equal(evs_pipeline_wait(k->p, 1, &k->err), EVS_AGAIN);
     OK(evs_pipeline_close(k->p, &k->err));
-    FAILS(evs_pipeline_start(k->p, 2, &k->err), EVS_ERR_MISUSE, "started already");
+    FAILS(evs_pipeline_start(k->p, 2, &k->err), EVS_ERR_MISUSE, "the pipeline was closed");
+}
+
+static evs_status refuse(const evs_row *row, void *user_data)
+{
+    (void)row;
+    (void)user_data;
+    return EVS_ERR_IO;
+}
+
+/* results come out in the commit itself, and the host does not take them */
+static void fail_in_commit(kit *k, bool threaded)
+{
+    evs_window_options o = EVS_WINDOW_OPTIONS_INIT;
+
+    counting(k);
+    o.size_ms = 10000;
+    o.emit = EVS_EMIT_CHANGES;
+    evs_each(evs_window_by(k->source, "user", &o, "count(*) AS c"), refuse, NULL);
+    evs_pipeline_set(k->p, "commit.interval.ms", "3600000");
+    if (threaded)
+        OK(evs_pipeline_start(k->p, 2, &k->err));
+    feed(k, 0, 100);
+    while (kit_metric(k, "events_in_total") < 100)
+        assert_true((threaded ? evs_pipeline_wait(k->p, 1, &k->err)
+                              : evs_pipeline_poll(k->p, 1, &k->err)) >= 0);
+    for (int i = 0; i < 2; i++) {
+        FAILS(evs_pipeline_commit(k->p, &k->err), EVS_ERR_CALLBACK, "step \"each_1\"");
+        assert_non_null(strstr(evs_pipeline_state(k->p), "failed: step \"each_1\""));
+    }
+    if (threaded)
+        FAILS(evs_pipeline_wait(k->p, 1000, &k->err), EVS_ERR_CALLBACK, "step \"each_1\"");
+    else
+        FAILS(evs_pipeline_poll(k->p, 0, &k->err), EVS_ERR_CALLBACK, "step \"each_1\"");
+    OK(evs_pipeline_close(k->p, &k->err));
+}
+
+static void test_failure_for_good_in_a_commit_of_the_host_ends_the_pipeline(void **state)
+{
+    fail_in_commit(*state, false);
+    fail_in_commit(*state, true);
+}
+
+/* ---- calls from several host threads, each one at a time, as the interface says ---- */
+
+typedef struct crowd {
+    kit *k;
+    evs_stream *window;
+    pthread_mutex_t turn;
+    atomic_int next; /* event to push */
+    atomic_int wrong;
+    atomic_bool stop;
+} crowd;
+
+#define CROWD_EVENTS 4000
+
+static void crowd_count(crowd *c, evs_status status, evs_error **err)
+{
+    if (status < 0)
+        atomic_fetch_add(&c->wrong, 1);
+    *err = evs_error_unref(*err);
+}
+
+static void crowd_call(crowd *c, int what)
+{
+    kit *k = c->k;
+    evs_error *err = NULL;
+    const char *text = NULL;
+    evs_status status = EVS_OK;
+
+    switch (what % 6) {
+    case 0:
+        status = evs_pipeline_commit(k->p, &err);
+        break;
+    case 1:
+        status = evs_pipeline_metrics_text(k->p, &text, &err);
+        break;
+    case 2:
+        /* while it opens there is no window yet */
+        evs_pipeline_explain_window(c->window, 0, &text, NULL);
+        break;
+    case 3:
+        status = evs_pipeline_explain(k->p, &text, &err);
+        break;
+    case 4:
+        status = evs_stream_type(c->window) && *evs_pipeline_fingerprint(k->p) ? EVS_OK
+                                                                               : EVS_ERR_INTERNAL;
+        break;
+    default:
+        status = strncmp(evs_pipeline_state(k->p), "failed", 6) == 0 ? EVS_ERR_INTERNAL : EVS_OK;
+    }
+    crowd_count(c, status, &err);
+}
+
+static void crowd_push(crowd *c, int i)
+{
+    char text[64];
+    evs_error *err = NULL;
+    int len = snprintf(text, sizeof(text), "{\"user\":\"u%d\",\"n\":%d}", i % 10, i);
+    evs_status status =
+        evs_stream_push_bytes(c->k->source, text, (size_t)len, NULL, 0, i / 4 * 10, i % 4, &err);
+    if (status == EVS_AGAIN)
+        atomic_fetch_add(&c->wrong, 1); /* it is open since the start */
+    crowd_count(c, status, &err);
+}
+
+static void *crowd_member(void *argument)
+{
+    crowd *c = argument;
+    double v;
+    while (!atomic_load(&c->stop)) {
+        int i;
+        pthread_mutex_lock(&c->turn);
+        i = atomic_fetch_add(&c->next, 1);
+        if (i < CROWD_EVENTS)
+            crowd_push(c, i);
+        if (i % 16 == 0 || i >= CROWD_EVENTS)
+            crowd_call(c, i / 16);
+        pthread_mutex_unlock(&c->turn);
+        evs_pipeline_metric(c->k->p, "events_in_total", &v); /* any thread, any time */
+    }
+    return NULL;
+}
+
+static void crowd_round(kit *k, int round)
+{
+    crowd c = {.k = k, .turn = PTHREAD_MUTEX_INITIALIZER};
+    pthread_t threads[3];
+
+    database_clear(&k->db);
+    remove_dir(k->dir);
+    c.window = counting(k);
+    evs_sink(c.window, "txn", NULL);
+    OK(evs_pipeline_start(k->p, 4, &k->err));
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, crowd_member, &c), 0);
+    while (atomic_load(&c.next) < (round % 2 ? CROWD_EVENTS : CROWD_EVENTS / 4 * round))
+        usleep(1000);
+    pthread_mutex_lock(&c.turn);
+    atomic_store(&c.stop, true);
+    if (round % 2) {
+        OK(evs_stream_push_end(k->source, &k->err));
+        OK(evs_pipeline_wait(k->p, 30000, &k->err));
+        assert_int_equal(total(&k->db.committed), CROWD_EVENTS);
+    } else {
+        OK(evs_pipeline_close(k->p, &k->err));
+    }
+    pthread_mutex_unlock(&c.turn);
+    for (int i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+    assert_true(round % 2 == 0 || atomic_load(&c.wrong) == 0);
+    OK(evs_pipeline_close(k->p, &k->err));
+}
+
+static void test_several_host_threads_push_look_commit_and_close(void **state)
+{
+    for (int round = 0; round < 4; round++)
+        crowd_round(*state, round);
 }
 
 int main(void)
@@ -251,6 +411,8 @@ int main(void)
         KIT_TEST(test_failed_commits_replay_with_workers),
         KIT_TEST(test_sink_without_room_makes_inputs_wait),
         KIT_TEST(test_misuse_of_modes),
+        KIT_TEST(test_several_host_threads_push_look_commit_and_close),
+        KIT_TEST(test_failure_for_good_in_a_commit_of_the_host_ends_the_pipeline),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
