@@ -64,6 +64,11 @@ class Wire(unittest.TestCase):
             source.window("user", evs.tumbling("1m", emit="final"), "count(*) AS n").sink(
                 "kafka", topic=counts, topic_create=True, topic_partitions=5)
             self.assertTrue(p.run(60))
+            metrics = p.metrics_text()
+        self.assertIn('evstream_events_in_total{pipeline="windowed-', metrics)
+        promtool = subprocess.run(["promtool", "check", "metrics"], input=metrics, text=True,
+                                  capture_output=True, check=False)
+        self.assertEqual((promtool.returncode, promtool.stdout + promtool.stderr), (0, ""))
         messages = read_all(counts)
         self.assertEqual({m.key() for m in messages}, {
             b"u%d" % user + struct.pack(">q", START_MS + minute * MINUTE)

@@ -762,8 +762,10 @@ static void test_metrics_text_is_clean_for_promtool(void **state)
     assert_non_null(strstr(text, "# TYPE evstream_commit_duration_seconds histogram\n"));
     assert_non_null(
         strstr(text, "evstream_commit_duration_seconds_bucket{pipeline=\"p\",le=\"+Inf\"} 1\n"));
-    if (system("command -v promtool >/dev/null 2>&1") != 0)
-        return;
+    if (system("command -v promtool >/dev/null 2>&1") != 0) {
+        assert_null(getenv("CI")); /* scripts/deps test unpacks it */
+        skip();
+    }
     tool = popen("promtool check metrics 2>&1", "w");
     assert_non_null(tool);
     fputs(text, tool);

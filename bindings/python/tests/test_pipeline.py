@@ -4,10 +4,12 @@ import gc
 import os
 import sqlite3
 import tempfile
+import threading
+import time
 import unittest
 import weakref
 
-from support import PURCHASE, START, START_MS, Unraisable, at, evs, topic
+from support import PURCHASE, START, START_MS, Unraisable, at, evs, topic, wait_for
 from evstream._context import slots
 from evstream._library import module_dir
 
@@ -34,6 +36,30 @@ class Driven(unittest.TestCase):
             source.push(row, timestamp=START_MS)
         source.push_end()
         self.assertTrue(p.run(30))
+
+    def test_followed_file_is_waited_for_without_work_and_read_at_once(self):
+        with tempfile.TemporaryDirectory() as folder, self.pipeline() as p:
+            path = os.path.join(folder, "grows.jsonl")
+            times = {}
+
+            def append(page):
+                times["written " + page] = time.monotonic()
+                with open(path, "a", encoding="utf-8") as file:
+                    file.write('{"page":"%s"}\n' % page)
+
+            append("/a")
+            source = p.source("file", path=path, follow=True, format="json",
+                              columns="page VARCHAR")
+            source.each(lambda row: times.update({row["page"]: time.monotonic()}))
+            wait_for(lambda: p.poll(0.05) and "/a" in times, "the first line")
+            cpu = time.process_time()
+            self.assertFalse(p.run(1.5))  # nothing comes, and it does not end
+            self.assertLess(time.process_time() - cpu, 0.15)
+            writer = threading.Timer(0.3, append, ["/b"])
+            writer.start()
+            wait_for(lambda: p.poll(2) and "/b" in times, "the line that was appended")
+            writer.join()
+            self.assertLess(times["/b"] - times["written /b"], 1)
 
     def test_rows_pass_filter_project_and_each(self):
         with self.pipeline() as p:
