@@ -141,11 +141,23 @@ static evs_status drop_refused(refusal *r)
     return EVS_OK;
 }
 
+/* the usual case: every row has a TIMESTAMP */
+static void copy_times(evs_batch *b, const evs__column *c)
+{
+    for (uint32_t row = 0; row < b->rows; row++)
+        b->times[row] = c->i64[row] == -1 ? EVS_TIME_NONE : c->i64[row];
+}
+
 static void read_times(refusal *r, const evs__column *c)
 {
     evs_batch *b = r->batch;
     int64_t first = EVS_TIME_NONE;
 
+    if (c->type->id == EVS_TYPE_TIMESTAMP && !c->validity && !b->sel && !r->refused && b->rows) {
+        copy_times(b, c);
+        warn_seconds(r->source, c, b->times[0]);
+        return;
+    }
     for (uint32_t k = 0; k < b->count; k++) {
         uint32_t row = evs__batch_row_at(b, k);
         if (r->refused && r->refused[row])
