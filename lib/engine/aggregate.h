@@ -227,6 +227,17 @@ extern const evs__aggregate_functions evs__agg_min_int, evs__agg_min_double, evs
 extern const evs__aggregate_functions evs__agg_max_int, evs__agg_max_double, evs__agg_max_decimal,
     evs__agg_max_text;
 extern const evs__aggregate_functions evs__agg_count_distinct;
+extern const evs__aggregate_functions evs__agg_first, evs__agg_last, evs__agg_first_by_offset,
+    evs__agg_earliest_by_offset, evs__agg_last_by_offset, evs__agg_latest_by_offset,
+    evs__agg_any_value, evs__agg_min_by, evs__agg_max_by;
+extern const evs__aggregate_functions evs__agg_bool_and, evs__agg_bool_or;
+extern const evs__aggregate_functions evs__agg_var_samp, evs__agg_variance, evs__agg_var_pop,
+    evs__agg_stddev_samp, evs__agg_stddev, evs__agg_stddev_pop;
+extern const evs__aggregate_functions evs__agg_covar_samp, evs__agg_covar_pop, evs__agg_corr,
+    evs__agg_decayed_rate;
+extern const evs__aggregate_functions evs__agg_collect_list, evs__agg_collect_set,
+    evs__agg_histogram, evs__agg_string_agg, evs__agg_string_agg_distinct, evs__agg_median;
+extern const evs__aggregate_functions evs__agg_topk, evs__agg_topk_distinct;
 
 /* result types that many have */
 evs_status evs__agg_type_bigint(evs_context *ctx, const evs__aggregate *a, const evs_type **ret);

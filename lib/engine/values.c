@@ -59,7 +59,7 @@ static int compare_text(const char *a, uint32_t a_len, const char *b, uint32_t b
     return r ? r : (a_len > b_len) - (a_len < b_len);
 }
 
-static int64_t integer_of(const evs_type *type, const char *data)
+int64_t evs__values_integer(const evs_type *type, const char *data)
 {
     int64_t wide;
     int32_t narrow;
@@ -88,7 +88,7 @@ static int compare_fixed(const evs_type *type, const char *a, const char *b)
         memcpy(&y, b, sizeof(y));
         return (x > y) - (x < y);
     }
-    return compare_i64(integer_of(type, a), integer_of(type, b));
+    return compare_i64(evs__values_integer(type, a), evs__values_integer(type, b));
 }
 
 int evs__values_compare(const evs__values *v, uint32_t a, uint32_t b)
@@ -119,7 +119,7 @@ double evs__values_double(const evs__values *v, uint32_t id)
         return evs__decimal_to_double(decimal, v->types[0]->scale);
     }
     if (v->types[0]->id != EVS_TYPE_DOUBLE)
-        return (double)integer_of(v->types[0], data);
+        return (double)evs__values_integer(v->types[0], data);
     memcpy(&number, data, sizeof(number));
     return number;
 }

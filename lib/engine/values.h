@@ -49,6 +49,8 @@ static inline bool evs__values_crowded(const evs__values *v, size_t live_at_most
 }
 /* order by the first part, as evs__column_compare_rows(); of types without parts of their own */
 int evs__values_compare(const evs__values *v, uint32_t a, uint32_t b);
+/* the bytes of a value (of less than 16 bytes, not DOUBLE) as an integer */
+int64_t evs__values_integer(const evs_type *type, const char *data);
 /* the value as a number, of the numeric types */
 double evs__values_double(const evs__values *v, uint32_t id);
 /* the number of `from`'s value in `to`; `map` ([from->intern.high], all EVS__VALUE_NONE at first)
