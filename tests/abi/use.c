@@ -5,6 +5,7 @@
  */
 #include <evstream/evstream.h>
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,6 +81,136 @@ static void use_types(evs_context *context)
 static void use_twins(void)
 {
     CHECK_TWIN(evs_context_options, EVS_CONTEXT_OPTIONS_INIT, evs_context_options_init);
+    CHECK_TWIN(evs_window_options, EVS_WINDOW_OPTIONS_INIT, evs_window_options_init);
+    CHECK_TWIN(evs_message, EVS_MESSAGE_INIT, evs_message_init);
+}
+
+static void use_window(evs_context *context)
+{
+    evs_window_options options = EVS_WINDOW_OPTIONS_INIT;
+    evs_schema *schema = NULL;
+    evs_window *window = NULL;
+    evs_batch *batch = NULL;
+    evs_appender *appender;
+    evs_row row;
+    int64_t count = 0;
+
+    options.size_ms = 1000;
+    options.emit = EVS_EMIT_FINAL;
+    check(evs_schema_columns(context, "user VARCHAR", &schema, NULL) == EVS_OK &&
+              evs_window_new(context, schema, "user", "count(*) AS n", &options, &window, NULL) ==
+                  EVS_OK,
+          "window");
+    appender = evs_window_appender(window);
+    for (int64_t i = 0; i < 3; i++) {
+        evs_append_string(appender, "a", 1);
+        evs_append_time(appender, 100 * i);
+        check(evs_append_end_row(appender, NULL) == EVS_OK, "row for the window");
+    }
+    check(evs_window_advance(window, 1000, NULL) == EVS_OK &&
+              evs_window_take(window, &batch, NULL) == EVS_OK && evs_batch_rows(batch) == 1,
+          "window closed");
+    row = evs_batch_row(batch, 0);
+    check(evs_row_int(&row, evs_row_field(&row, "n"), &count) == EVS_OK && count == 3,
+          "window counted");
+    evs_batch_unref(batch);
+    check(evs_window_unref(window) == NULL, "window released");
+    evs_schema_unref(schema);
+}
+
+struct view {
+    int64_t user;
+    const char *page;
+    bool bot;
+};
+
+/* one by macro, the others by its twin */
+static void bind_view(evs_field_binding *fields)
+{
+    static const evs_field_binding by_macro[] = {EVS_BIND(struct view, user, EVS_BIND_INT64),
+                                                 EVS_BIND(struct view, page, EVS_BIND_CSTR)};
+
+    memcpy(fields, by_macro, sizeof(by_macro));
+    evs_field_binding_init(&fields[2], "bot", offsetof(struct view, bot), sizeof(bool),
+                           EVS_BIND_BOOL);
+    memset(&fields[3], 0xa5, sizeof(fields[3]));
+    evs_field_binding_init(&fields[3], by_macro[0].field, offsetof(struct view, user),
+                           sizeof(int64_t), EVS_BIND_INT64);
+    check(memcmp(&fields[3], &by_macro[0], sizeof(by_macro[0])) == 0,
+          "EVS_BIND and evs_field_binding_init");
+}
+
+static void on_delivery(const evs_delivery *delivery, void *user_data)
+{
+    if (!delivery->error && delivery->key_len == 1 && *(const char *)delivery->key == 'k')
+        ++*(int *)user_data;
+}
+
+/* the first batch of the topic, or NULL */
+static evs_batch *first_batch(evs_consumer *consumer)
+{
+    evs_batch *batch = NULL;
+
+    for (int i = 0; i < 100; i++) {
+        if (evs_consumer_poll(consumer, 100, &batch, NULL) != EVS_AGAIN)
+            break;
+    }
+    return batch;
+}
+
+#define VIEWS "kafka.bootstrap.servers", "embedded:", "topic", "views", "format", "json"
+
+static void use_producer(evs_context *context, evs_schema *schema)
+{
+    struct view view = {7, "/a", true};
+    evs_field_binding fields[4];
+    evs_message message = EVS_MESSAGE_INIT;
+    evs_producer *producer = NULL;
+    evs_status status;
+    int delivered = 0;
+
+    bind_view(fields);
+    check(evs_producer_new(context, EVS_OPTIONS(VIEWS, "topic.partitions", "1"), schema, &producer,
+                           NULL) == EVS_OK &&
+              evs_producer_bind(producer, fields, 3, NULL) == EVS_OK,
+          "producer with a bound struct");
+    message.key = "k";
+    message.key_len = 1;
+    message.timestamp_ms = 1700000000123;
+    while ((status = evs_producer_send_struct(producer, &view, &message, on_delivery, &delivered,
+                                              NULL)) == EVS_AGAIN)
+        evs_producer_poll(producer, 10, NULL);
+    check(status == EVS_OK && evs_producer_flush(producer, 10000, NULL) == EVS_OK && delivered == 1,
+          "message delivered");
+    check(evs_producer_close(producer) == NULL, "producer closed");
+}
+
+static void use_producer_and_consumer(evs_context *context)
+{
+    evs_schema *schema = NULL;
+    evs_consumer *consumer = NULL;
+    evs_batch *batch;
+    evs_row row;
+    int64_t user = 0;
+    bool bot = false;
+
+    check(evs_schema_columns(context, "user BIGINT, page VARCHAR, bot BOOLEAN", &schema, NULL) ==
+              EVS_OK,
+          "schema of the topic");
+    use_producer(context, schema);
+    check(evs_consumer_new(context, EVS_OPTIONS(VIEWS, "start", "earliest", "assign", "all"),
+                           schema, &consumer, NULL) == EVS_OK,
+          "consumer");
+    batch = first_batch(consumer);
+    check(batch && evs_batch_rows(batch) == 1, "message consumed");
+    if (batch) {
+        row = evs_batch_row(batch, 0);
+        check(evs_row_int(&row, 0, &user) == EVS_OK && user == 7 &&
+                  evs_row_bool(&row, 2, &bot) == EVS_OK && bot,
+              "bound members read back");
+    }
+    check(evs_consumer_close(consumer) == NULL, "consumer closed");
+    evs_schema_unref(schema);
 }
 
 int main(void)
@@ -92,6 +223,8 @@ int main(void)
     use_options(context);
     use_types(context);
     use_twins();
+    use_window(context);
+    use_producer_and_consumer(context);
     check(evs_context_unref(context) == NULL, "context released");
     printf("1..%d\n", checks);
     return failed != 0;
