@@ -76,6 +76,23 @@ static evs_status run(evs_pipeline *p, evs_stream *source)
     return status == EVS_END ? evs_pipeline_close(p, NULL) : status;
 }
 
+#define RESULTS                                                                                    \
+    "a|1970-01-01T00:00:00.000Z|1970-01-01T00:00:10.000Z|4|10\n"                                   \
+    "a|1970-01-01T00:00:10.000Z|1970-01-01T00:00:20.000Z|3|6\n"                                    \
+    "b|1970-01-01T00:00:00.000Z|1970-01-01T00:00:10.000Z|2|4\n"                                    \
+    "b|1970-01-01T00:00:10.000Z|1970-01-01T00:00:20.000Z|2|4"
+
+static bool is_table(const table *t, const char *want)
+{
+    char *text = table_text(t);
+    bool same = strcmp(text, want) == 0;
+
+    if (!same)
+        print_error("got\n%s\n", text);
+    free(text);
+    return same;
+}
+
 static evs_status pipeline_scenario(evs_context *ctx, void *user_data)
 {
     database *db = db_of(user_data);
@@ -92,8 +109,8 @@ static evs_status pipeline_scenario(evs_context *ctx, void *user_data)
         status = evs_pipeline_new(ctx, "p", &p, &err);
     if (!status)
         status = run(p, build(p, dir));
-    /* 8 of "a" in two windows, 4 of "b"; the last event is late */
-    if (!status && db->committed.count != 4)
+    /* 7 of "a" and 4 of "b" in two windows; the last event is late */
+    if (!status && !is_table(&db->committed, RESULTS))
         status = EVS_ERR_INTERNAL;
     evs_error_unref(err);
     evs_pipeline_unref(p);
@@ -108,6 +125,108 @@ static void test_pipeline_without_memory_ends_cleanly(void **state)
     assert_true(evs_test_oom_sweep_step(pipeline_scenario, &db, 1) > 100);
     database_clear(&db);
 }
+
+/* ---- Avro, stateless steps, rows to the host ---- */
+
+static const char basket_text[] =
+    ("{\"type\":\"record\",\"name\":\"basket\",\"fields\":["
+     "{\"name\":\"user\",\"type\":\"string\"},"
+     "{\"name\":\"items\",\"type\":{\"type\":\"array\",\"items\":{\"type\":\"record\","
+     "\"name\":\"item\",\"fields\":[{\"name\":\"sku\",\"type\":\"string\"},"
+     "{\"name\":\"n\",\"type\":\"int\"}]}}}]}");
+/* u: {a 1} {b 2}; u: {c -1}, which the host refuses; v: nothing; the last one is no Avro */
+static const char *const baskets[] = {"\2u\4\2a\2\2b\4", "\2u\2\2c\1", "\2v", "\2"};
+static const size_t basket_sizes[] = {10, 7, 3, 1};
+
+static evs_status twice(const evs_row *row, evs_apply_out *out, void *user_data)
+{
+    evs_string_view user = {NULL, 0};
+    int64_t n = 0;
+    evs_status status = evs_row_string(row, 0, &user.data, &user.len);
+
+    (void)user_data;
+    if (!status)
+        status = evs_row_int(row, 1, &n);
+    if (n < 0)
+        evs_apply_reject(out, "negative");
+    for (int i = 0; !status && n >= 0 && i < 2; i++) {
+        evs_append_string(evs_apply_appender(out), user.data, user.len);
+        evs_append_int(evs_apply_appender(out), n);
+        status = evs_append_end_row(evs_apply_appender(out), NULL);
+    }
+    return status;
+}
+
+static evs_status add_up(const evs_row *row, void *user_data)
+{
+    int64_t *sums = user_data, n = 0;
+    evs_status status = evs_row_int(row, evs_row_field(row, "s"), &n);
+
+    sums[0]++;
+    sums[1] += n;
+    return status;
+}
+
+static evs_status steps_run(evs_pipeline *p, int64_t *sums)
+{
+    const evs_options *source_options =
+        EVS_OPTIONS("format", "avro", "framing", "none", "schema", basket_text, "out_of_orderness",
+                    "0", "close_after", "forever");
+    evs_window_options o = EVS_WINDOW_OPTIONS_INIT;
+    evs_stream *source, *s;
+    evs_status status = EVS_OK;
+
+    p->hooks.now_ms = standing_clock;
+    o.size_ms = 10000;
+    o.emit = EVS_EMIT_FINAL;
+    source = evs_source(p, "memory", source_options);
+    s = evs_project(evs_explode(evs_filter(source, "user <> 'w'"), "items", "item"),
+                    "user, item.n * 10 AS n");
+    s = evs_window_by(evs_apply(s, "user VARCHAR, n BIGINT", twice, NULL), "user", &o,
+                      "sum(n) AS s");
+    evs_each(s, add_up, sums);
+    evs_dead_letters(p, "upsert", NULL);
+    for (int i = 0; !status && i < 4; i++)
+        status = evs_stream_push_bytes(source, baskets[i], basket_sizes[i], NULL, 0, i, 0, NULL);
+    if (!status)
+        status = evs_stream_push_end(source, NULL);
+    while (!status)
+        status = evs_pipeline_poll(p, 0, NULL);
+    return status == EVS_END ? evs_pipeline_close(p, NULL) : status;
+}
+
+static evs_status steps_scenario(evs_context *ctx, void *user_data)
+{
+    database *db = db_of(user_data);
+    evs_pipeline *p = NULL;
+    int64_t sums[2] = {0, 0};
+    evs_status status;
+
+    database_clear(db);
+    status = register_all(ctx, user_data, NULL);
+    if (!status)
+        status = evs_pipeline_new(ctx, "steps", &p, NULL);
+    if (!status)
+        status = steps_run(p, sums);
+    /* the host's step had no memory for its rows, and said so: that is how it is told */
+    if (status == EVS_ERR_CALLBACK)
+        status = EVS_ERR_NOMEM;
+    /* one group: 2 * (10 + 20); letters: one that the host refused, one that is no Avro */
+    if (!status && (sums[0] != 1 || sums[1] != 60 || db->committed.count != 2))
+        status = EVS_ERR_INTERNAL;
+    evs_pipeline_unref(p);
+    return status == EVS_AGAIN ? EVS_ERR_INTERNAL : status;
+}
+
+static void test_steps_without_memory_end_cleanly(void **state)
+{
+    database db = {.epoch = -1};
+    (void)state;
+    assert_true(evs_test_oom_sweep(steps_scenario, &db) > 100);
+    database_clear(&db);
+}
+
+/* ---- restart ---- */
 
 /* a second start from a snapshot, an epoch that is given up, and the plan's texts */
 static evs_status restart_scenario(evs_context *ctx, void *user_data)
@@ -211,6 +330,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_handles_without_memory_end_cleanly),
+        cmocka_unit_test(test_steps_without_memory_end_cleanly),
         cmocka_unit_test(test_pipeline_without_memory_ends_cleanly),
         cmocka_unit_test(test_restart_without_memory_ends_cleanly),
     };

@@ -175,16 +175,20 @@ static inline bool misbehaves(txn_sink *s, int *count, const char *what, evs_err
     return true;
 }
 
-static inline void row_text(const evs_row *row, int32_t from, int32_t to, char *out, size_t size)
+static inline evs_status
+row_text(const evs_row *row, int32_t from, int32_t to, char *out, size_t size)
 {
+    evs_status status = EVS_OK;
     size_t at = 0;
     out[0] = '\0';
     for (int32_t f = from; f < to && at + 1 < size; f++) {
         char value[256] = "null";
         size_t len;
-        evs_row_text(row, f, value, sizeof(value), &len);
+        if (evs_row_text(row, f, value, sizeof(value), &len) == EVS_ERR_NOMEM)
+            status = EVS_ERR_NOMEM;
         at += (size_t)snprintf(out + at, size - at, "%s%s", f > from ? "|" : "", value);
     }
+    return status;
 }
 
 static inline evs_status txn_write(
@@ -202,8 +206,9 @@ static inline evs_status txn_write(
         evs_row row = evs_batch_row(batch, i);
         char key[512], text[1024];
         int32_t fields = (int32_t)evs_type_child_count(evs_batch_type(batch));
-        row_text(&row, 0, s->key_count, key, sizeof(key));
-        row_text(&row, 0, fields, text, sizeof(text));
+        if (row_text(&row, 0, s->key_count, key, sizeof(key)) ||
+            row_text(&row, 0, fields, text, sizeof(text)))
+            return evs_error_set(s->ctx, reterr, EVS_ERR_NOMEM, "out of memory");
         if (s->db->bad_row && strstr(text, s->db->bad_row))
             failed(row.index, EVS_ERR_ENCODE, "a bad row", user_data);
         else
