@@ -1,6 +1,5 @@
 /*
- * base/hash.c: CRC-32C (Castagnoli, reflected 0x82f63b78) and murmur2 as Kafka's Java client has
- * it.
+ * base/hash.c: CRC-32C (Castagnoli, reflected 0x82f63b78).
  *
  * The CRC uses the processor's instruction when it is there (8 bytes in 3 cycles, about 7 GB/s),
  * else a table of 256 entries (about 0.4 GB/s). Both give the same values: files move between
@@ -78,34 +77,4 @@ uint32_t evs__crc32c(uint32_t crc, const void *data, size_t len)
 uint32_t evs__crc32c_portable(uint32_t crc, const void *data, size_t len)
 {
     return ~crc_by_table(~crc, data, len);
-}
-
-/* org.apache.kafka.common.utils.Utils.murmur2, little-endian words */
-uint32_t evs__murmur2(const void *data, size_t len)
-{
-    const uint32_t m = 0x5bd1e995;
-    const unsigned char *p = data;
-    uint32_t h = 0x9747b28cu ^ (uint32_t)len;
-
-    for (; len >= 4; p += 4, len -= 4) {
-        uint32_t k =
-            (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
-        k *= m;
-        k ^= k >> 24;
-        k *= m;
-        h *= m;
-        h ^= k;
-    }
-    if (len == 3)
-        h ^= (uint32_t)p[2] << 16;
-    if (len >= 2)
-        h ^= (uint32_t)p[1] << 8;
-    if (len >= 1) {
-        h ^= p[0];
-        h *= m;
-    }
-    h ^= h >> 13;
-    h *= m;
-    h ^= h >> 15;
-    return h;
 }

@@ -64,8 +64,5 @@ static inline uint64_t evs__hash_u64(uint64_t v, uint64_t seed)
 uint32_t evs__crc32c(uint32_t crc, const void *data, size_t len);
 /* the same without the processor's instruction; for the test that compares both */
 uint32_t evs__crc32c_portable(uint32_t crc, const void *data, size_t len);
-/* Kafka's murmur2 (Java client's default partitioner): partition = (murmur2 & 0x7fffffff) %
- * partitions */
-uint32_t evs__murmur2(const void *data, size_t len);
 
 #endif

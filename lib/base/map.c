@@ -1,9 +1,9 @@
 /*
  * base/map.c: text to pointer; open addressing with linear probing, at most 3/4 full.
  *
- * Removal shifts the run behind the hole back, so there are no tombstones and a look-up ends at the
- * first empty slot. Keys are copies. The order of iteration is that of the slots: fixed for the
- * same history, otherwise meaningless.
+ * Nothing is ever removed, so there are no tombstones and a look-up ends at the first empty slot.
+ * Keys are copies. The order of iteration is that of the slots: fixed for the same history,
+ * otherwise meaningless.
  */
 #include "base/hash.h"
 #include "base/map.h"
@@ -94,34 +94,6 @@ evs_status evs__map_set(evs__map *m, const char *key, size_t len, void *value, v
     if (ret_old)
         *ret_old = NULL;
     return EVS_OK;
-}
-
-void *evs__map_remove(evs__map *m, const char *key, size_t len)
-{
-    size_t mask = m->capacity - 1;
-    evs__map_entry *e;
-    void *value;
-    size_t hole;
-
-    if (!m->count)
-        return NULL;
-    e = map_slot(m, key, len, evs__hash_bytes(key, len, 0));
-    if (!e->key)
-        return NULL;
-    value = e->value;
-    evs__free(m->ctx, e->key);
-    hole = (size_t)(e - m->entries);
-    for (size_t i = (hole + 1) & mask; m->entries[i].key; i = (i + 1) & mask) {
-        size_t home = m->entries[i].hash & mask;
-        /* an entry may fill the hole when the hole lies on its way from home */
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
-            m->entries[hole] = m->entries[i];
-            hole = i;
-        }
-    }
-    m->entries[hole] = (evs__map_entry){0};
-    m->count--;
-    return value;
 }
 
 const evs__map_entry *evs__map_next(const evs__map *m, size_t *pos)

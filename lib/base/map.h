@@ -28,7 +28,6 @@ void *evs__map_get(const evs__map *m, const char *key, size_t len);
 /* EVS_ERR_LIMIT, EVS_ERR_NOMEM; an existing value is replaced and returned through ret_old (may be
  * NULL) */
 evs_status evs__map_set(evs__map *m, const char *key, size_t len, void *value, void **ret_old);
-void *evs__map_remove(evs__map *m, const char *key, size_t len);
 /* iterate: start with *pos = 0; NULL at the end */
 const evs__map_entry *evs__map_next(const evs__map *m, size_t *pos);
 

@@ -174,7 +174,8 @@ static evs_status schema_of_subject(
 
     if (subject)
         return evs_registry_latest(ctx, subject, NULL, ret, reterr);
-    if (!topic)
+    /* a list of topics has no subject of its own */
+    if (!topic || strchr(topic, ','))
         return EVS_OK;
     evs__buffer_init(&name, ctx, 4096);
     evs__buffer_printf(&name, "%s-value", topic);
@@ -238,6 +239,7 @@ evs_status evs__codec_schema_of(evs_context *ctx,
 
 evs_status evs__codec_schema(evs_context *ctx,
                              const evs_options *options,
+                             const char *topic,
                              evs_schema **ret,
                              evs_error **reterr)
 {
@@ -245,7 +247,7 @@ evs_status evs__codec_schema(evs_context *ctx,
     evs_status status = config_new(ctx, "schema", options, &config, reterr);
 
     if (!status)
-        status = evs__codec_schema_of(ctx, config, NULL, ret, reterr);
+        status = evs__codec_schema_of(ctx, config, topic, ret, reterr);
     evs__config_unref(config);
     return status;
 }

@@ -142,11 +142,12 @@ extern const evs_option_info evs__codec_option_table[];
 
 /*
  * The schema that options describe: `schema` (text), `schema.file`, `columns` (definitions) or the
- * registry's latest of `subject`, for a source of format `format`. *ret is NULL when they describe
- * none. Keys of other tables are passed over.
+ * registry's latest of `subject`, else of "TOPIC-value" (`topic` may be NULL), which need not be
+ * there. *ret is NULL when they describe none. Keys of other tables are passed over.
  */
 evs_status evs__codec_schema(evs_context *ctx,
                              const evs_options *options,
+                             const char *topic,
                              evs_schema **ret,
                              evs_error **reterr);
 

@@ -465,18 +465,3 @@ int32_t evs__expr_column(const evs__expr *e)
 {
     return e->root->eval == evs__eval_column ? (int32_t)e->root->index : -1;
 }
-
-static void uses(const evs__term *n, bool *columns)
-{
-    if (n->constant)
-        return;
-    if (n->eval == evs__eval_column)
-        columns[n->index] = true;
-    for (uint32_t i = 0; i < n->arg_count; i++)
-        uses(n->args[i], columns);
-}
-
-void evs__expr_uses(const evs__expr *e, bool *columns)
-{
-    uses(e->root, columns);
-}

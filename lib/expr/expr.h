@@ -96,8 +96,6 @@ void evs__expr_free(evs__expr *e);
 const evs_type *evs__expr_type(const evs__expr *e);
 /* index of the column when the expression is just one, else -1 */
 int32_t evs__expr_column(const evs__expr *e);
-/* top-level columns it reads: bits[i] |= true, for projection push-down */
-void evs__expr_uses(const evs__expr *e, bool *columns);
 
 /* A row whose evaluation failed: physical row, EVS_ERR_OVERFLOW / EVS_ERR_EXPRESSION /
  * EVS_ERR_CALLBACK / EVS_ERR_LIMIT (a text of more than 16 MiB), why. Its value is NULL. Told once

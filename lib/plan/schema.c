@@ -5,51 +5,19 @@
 #include "codec/codec.h"
 #include "plan/plan.h"
 
-/* Avro events without a schema of their own: the topic's subject in the registry */
-static evs_status
-schema_of_subject(evs_context *ctx, const evs_config *config, evs_schema **ret, evs_error **reterr)
-{
-    const char *topic = evs_config_string(config, "topic");
-    evs__buffer subject;
-    evs_error *e = NULL;
-    evs_status status = EVS_OK;
-
-    if (!topic || strchr(topic, ','))
-        return EVS_OK;
-    evs__buffer_init(&subject, ctx, 4096);
-    evs__buffer_printf(&subject, "%s-value", topic);
-    if (!evs__buffer_cstr(&subject))
-        status = evs__nomem(&e);
-    else
-        status = evs_registry_latest(ctx, subject.data, NULL, ret, &e);
-    evs__buffer_free(&subject);
-    if (status == EVS_ERR_NOT_FOUND) {
-        evs_error_unref(e);
-        return EVS_OK;
-    }
-    return status ? evs__error_move(reterr, e) : EVS_OK;
-}
-
 evs_status evs__plan_source_schema(evs_context *ctx,
                                    const evs_config *config,
                                    evs_schema *given,
                                    evs_schema **ret,
                                    evs_error **reterr)
 {
-    const char *format = evs_config_string(config, "format");
-    evs_schema *schema = NULL;
-    evs_status status;
+    const char *topic = evs_config_string(config, "topic");
 
     if (given) {
         *ret = evs_schema_ref(given);
         return EVS_OK;
     }
-    status = evs__codec_schema(ctx, evs_config_options(config), &schema, reterr);
-    if (!status && !schema && format && strcmp(format, "avro") == 0)
-        status = schema_of_subject(ctx, config, &schema, reterr);
-    if (!status)
-        *ret = schema;
-    return status;
+    return evs__codec_schema(ctx, evs_config_options(config), topic, ret, reterr);
 }
 
 evs_status evs__plan_no_columns(evs_context *ctx,

@@ -121,7 +121,8 @@ evs_status evs_producer_new(evs_context *context,
     p->schema = evs_schema_ref(schema);
     status = configure(p, given, reterr);
     if (!status && !schema)
-        status = evs__codec_schema(context, evs_config_options(p->config), &p->schema, reterr);
+        status =
+            evs__codec_schema(context, evs_config_options(p->config), NULL, &p->schema, reterr);
     if (!status && p->schema)
         status = make_parts(p, reterr);
     if (!status && !p->schema && evs_config_string(p->config, "key"))

@@ -1,6 +1,6 @@
 /*
- * Hashes are fixed for ever: CRC-32C by the RFC 3720 vectors, murmur2 by the published values of
- * Kafka's and librdkafka's tests, our own by values written down here once.
+ * Hashes are fixed for ever: CRC-32C by the RFC 3720 vectors, our own by values written down here
+ * once.
  */
 #include "evs_test.h"
 
@@ -38,30 +38,6 @@ static void test_crc32c_instruction_and_table_agree_in_any_pieces(void **state)
     }
 }
 
-static void test_murmur2_is_kafkas(void **state)
-{
-    static const struct {
-        const char *key;
-        int32_t hash;
-    } vectors[] = {
-        {"21", -973932308},
-        {"foobar", -790332482},
-        {"a-little-bit-long-string", -985981536},
-        {"a-little-bit-longer-string", -1486304829},
-        {"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971},
-        {"abc", 479470107},
-        {"kafka", (int32_t)0xd067cf64u},
-        {"giberish123456789", (int32_t)0x8f552b0cu},
-        {"1234", (int32_t)0x9fc97b14u},
-        {"", (int32_t)0x106e08d9u},
-    };
-
-    (void)state;
-    for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
-        assert_int_equal((int32_t)evs__murmur2(vectors[i].key, strlen(vectors[i].key)),
-                         vectors[i].hash);
-}
-
 static void test_hash_bytes_and_u64_never_change(void **state)
 {
     (void)state;
@@ -93,7 +69,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crc32c_rfc3720_vectors),
         cmocka_unit_test(test_crc32c_instruction_and_table_agree_in_any_pieces),
-        cmocka_unit_test(test_murmur2_is_kafkas),
         cmocka_unit_test(test_hash_bytes_and_u64_never_change),
         cmocka_unit_test(test_hash_bytes_each_length_and_byte_counts),
     };

@@ -357,11 +357,6 @@ size_t evs__outlet_pending(const evs__outlet *o)
     return o->pending;
 }
 
-const char *evs__outlet_topic(const evs__outlet *o)
-{
-    return o->name;
-}
-
 void evs__outlet_close(evs__outlet *o, int64_t timeout_ms)
 {
     if (!o)

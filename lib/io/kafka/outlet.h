@@ -71,7 +71,6 @@ int evs__outlet_poll(evs__outlet *o, int64_t timeout_ms);
 /* EVS_OK: nothing is on the way any more; EVS_AGAIN: something still is */
 evs_status evs__outlet_flush(evs__outlet *o, int64_t timeout_ms);
 size_t evs__outlet_pending(const evs__outlet *o);
-const char *evs__outlet_topic(const evs__outlet *o);
 /* flush up to the time-out, purge the rest (reported as not delivered), release */
 void evs__outlet_close(evs__outlet *o, int64_t timeout_ms);
 
