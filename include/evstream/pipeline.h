@@ -149,8 +149,9 @@ EVS_API evs_status evs_pipeline_commit(evs_pipeline *pipeline, evs_error **reter
  * close.timeout.ms @since 0.1 */
 EVS_API evs_status evs_pipeline_close(evs_pipeline *pipeline, evs_error **reterr);
 
-/** "new", "connecting", "running", "retrying: sink_1: ...", "stopped", "failed: ..."; *borrowed
- * until* the next call. @threads one at a time @since 0.1 */
+/** "new", "connecting", "running", "retrying: sink_1: ...", "waiting: sink_1: no room" (inputs wait
+ * until it takes more), "stopped", "failed: ..."; *borrowed until* the next call. @threads one at a
+ * time @since 0.1 */
 EVS_API const char *evs_pipeline_state(evs_pipeline *pipeline);
 /** One metric by name, summed over its labels ("events_in_total"); names:
  * docs/reference/metrics.md. @returns EVS_OK; EVS_ERR_NOT_FOUND @threads any @since 0.1 */

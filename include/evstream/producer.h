@@ -136,7 +136,8 @@ EVS_API void evs_record_append_double(evs_record *record, const char *field, dou
  * @param on_delivery NULL: not wanted
  * @returns EVS_OK (queued; on_delivery will run exactly once); EVS_AGAIN (queue full: poll, and
  * build it again); EVS_ERR_SCHEMA (origin: field path, `field "items[0].quantity": required, no
- * default`); EVS_ERR_LIMIT (message too large); EVS_ERR_NOT_FOUND (topic or partition);
+ * default`); EVS_ERR_TYPE (a value that a setter gave does not fit its field); EVS_ERR_LIMIT
+ * (message too large); EVS_ERR_NOT_FOUND (topic or partition);
  * EVS_ERR_MISUSE; EVS_ERR_NOMEM
  * @threads one at a time
  * @since 0.1

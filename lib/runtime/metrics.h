@@ -30,6 +30,7 @@
     X(WATERMARK, "watermark_timestamp_seconds", GAUGE, "source, topic, partition", "Event time up to which a partition is complete") \
     X(EVENT_LAG, "watermark_lag_seconds", GAUGE, "source, topic, partition", "Host clock minus watermark of a partition") \
     X(CONSUMER_LAG, "consumer_lag_events", GAUGE, "source, topic, partition", "Events known to exist that were not processed yet") \
+    X(SINK_WAITING, "sink_waiting", GAUGE, "sink", "1 while rows wait for a sink that takes no more, and inputs with them") \
     X(STATE_BYTES, "state_size_bytes", GAUGE, "step", "Memory of the state of a window")           \
     X(OPEN_WINDOWS, "open_windows", GAUGE, "step", "Windows that are open")                        \
     X(KEYS, "state_keys", GAUGE, "step", "Keys in the state of a window")                          \

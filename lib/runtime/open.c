@@ -53,7 +53,8 @@ static bool init_sink(evs__sink *s, evs__runtime *rt, const evs__node *n)
     pthread_mutex_init(&s->lock, NULL);
     s->rows = evs__metrics_add(&rt->metrics, EVS__METRIC_EVENTS_OUT, "sink", n->name, NULL);
     s->retries = evs__metrics_add(&rt->metrics, EVS__METRIC_SINK_RETRIES, "sink", n->name, NULL);
-    return s->rows && s->retries;
+    s->waiting = evs__metrics_add(&rt->metrics, EVS__METRIC_SINK_WAITING, "sink", n->name, NULL);
+    return s->rows && s->retries && s->waiting;
 }
 
 static evs_status init_ends(evs__runtime *rt)

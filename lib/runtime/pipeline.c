@@ -217,6 +217,18 @@ static bool trouble(evs__runtime *rt, evs__buffer *out)
     return found;
 }
 
+/* a sink that takes no more, without an error: inputs wait for whoever empties it */
+static bool waiting(const evs__runtime *rt, evs__buffer *out)
+{
+    for (uint32_t i = 0; i < rt->sink_count; i++) {
+        if (!atomic_load(&rt->sinks[i].blocked))
+            continue;
+        evs__buffer_printf(out, "waiting: %s: no room", rt->sinks[i].node->name);
+        return true;
+    }
+    return false;
+}
+
 static void running_text(evs__runtime *rt, evs__buffer *out)
 {
     bool connecting = false;
@@ -228,7 +240,7 @@ static void running_text(evs__runtime *rt, evs__buffer *out)
     if (!rt->still && rt->commit.trouble)
         evs__buffer_printf(out, "retrying: commit: %s", evs_error_message(rt->commit.trouble));
     pthread_mutex_unlock(&rt->lock);
-    if (out->len)
+    if (out->len || waiting(rt, out))
         return;
     for (uint32_t i = 0; i < rt->source_count; i++)
         connecting = connecting || atomic_load(&rt->sources[i].connecting);

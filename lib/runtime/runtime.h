@@ -231,7 +231,7 @@ struct evs__sink {
     int64_t next_poll_ms;
     evs_batch *writing; /* of the row failures within a write */
     evs_status row_status;
-    evs__metric *rows, *retries, *failed_rows;
+    evs__metric *rows, *retries, *failed_rows, *waiting;
 };
 
 /* ---- commits ---- */

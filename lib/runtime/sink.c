@@ -33,6 +33,12 @@ evs_status evs__sink_start(evs__sink *s, evs_error **reterr)
     return status;
 }
 
+static void set_blocked(evs__sink *s, bool blocked)
+{
+    atomic_store(&s->blocked, blocked);
+    evs__metric_set(s->waiting, blocked);
+}
+
 static void drop_pending(evs__sink *s)
 {
     evs__pending *next;
@@ -42,7 +48,7 @@ static void drop_pending(evs__sink *s)
         evs__free(s->rt->ctx, p);
     }
     s->head = s->tail = NULL;
-    atomic_store(&s->blocked, false);
+    set_blocked(s, false);
     evs_error_unref(s->trouble);
     s->trouble = NULL;
     s->backoff_ms = 0;
@@ -110,7 +116,7 @@ static evs_status enqueue(evs__sink *s, evs_batch *batch, evs_error **reterr)
     *p = (evs__pending){.batch = evs_batch_ref(batch)};
     *(s->tail ? &s->tail->next : &s->head) = p;
     s->tail = p;
-    atomic_store(&s->blocked, true);
+    set_blocked(s, true);
     return EVS_OK;
 }
 
@@ -141,7 +147,7 @@ static evs_status write_pending(evs__sink *s, int64_t now_ms, evs_error **reterr
         evs_batch_unref(p->batch);
         evs__free(s->rt->ctx, p);
     }
-    atomic_store(&s->blocked, s->head != NULL);
+    set_blocked(s, s->head != NULL);
     if (status < 0)
         return status;
     return s->head ? EVS_AGAIN : EVS_OK;

@@ -277,6 +277,24 @@ static void test_state_names_the_sink_that_is_retried(void **state)
     assert_int_equal(k->db.committed.count, 1);
 }
 
+static void test_state_names_the_sink_that_has_no_room(void **state)
+{
+    kit *k = *state;
+    shape s = usual;
+    s.window = false;
+    build(k, &s);
+    k->db.no_room = 1000000;
+    OK(push_event(k, 0, 2));
+    assert_int_equal(kit_drain(k), EVS_AGAIN);
+    assert_string_equal(evs_pipeline_state(k->p), "waiting: sink_1: no room");
+    assert_int_equal(kit_metric(k, "sink_waiting"), 1);
+    k->db.no_room = 0;
+    k->now_ms += 100;
+    assert_int_equal(kit_drain(k), EVS_AGAIN);
+    assert_string_equal(evs_pipeline_state(k->p), "running");
+    assert_int_equal(kit_metric(k, "sink_waiting"), 0);
+}
+
 static void test_write_failure_for_good_stops_the_pipeline(void **state)
 {
     kit *k = *state;
@@ -564,6 +582,7 @@ int main(void)
         KIT_TEST(test_failed_commit_goes_back_and_replays),
         KIT_TEST(test_retriable_failures_are_tried_again_and_nothing_is_lost),
         KIT_TEST(test_state_names_the_sink_that_is_retried),
+        KIT_TEST(test_state_names_the_sink_that_has_no_room),
         KIT_TEST(test_write_failure_for_good_stops_the_pipeline),
         KIT_TEST(test_close_while_the_sink_is_away_takes_bounded_time),
         KIT_TEST(test_unwritable_state_folder_waits_and_goes_on),
