@@ -5,8 +5,11 @@
  * Result rows: the grouping keys, `window_start`, `window_end` (TIMESTAMP), then the aggregates.
  * Their event time is window_end - 1. Time (source: Kafka Streams' and Flink's rules as in
  * docs/architecture.md): a row is late when window_end + grace <= watermark, the watermark
- * including that row; a closed window never opens again. Final results come in order of window end,
- * then of the first row of their key in the window, whatever the size of the batches pushed.
+ * including that row; a closed window never opens again. Where windows overlap, each decides for
+ * itself: a row can be late for the older and in time for the newer ones. Final results come in
+ * order of window end, then of the first row of their key in the window (windows that overlap: in
+ * the earliest slice of the window that has the key, see docs/architecture.md), whatever the size
+ * of the batches pushed.
  *
  * Aggregates (all of them, with types and meaning: docs/reference/aggregates.md), the frequent
  * ones:
@@ -37,7 +40,10 @@
 #include "evstream/schema.h"
 
 typedef enum evs_window_kind {
-    EVS_WINDOW_TUMBLING = 1 /* [start, start + size), start = offset modulo size */
+    EVS_WINDOW_TUMBLING = 1,  /* [start, start + size), start = offset modulo size */
+    EVS_WINDOW_HOPPING = 2,   /* [start, start + size), a new one every advance; they overlap */
+    EVS_WINDOW_CUMULATING = 3 /* [start, start + step), [start, start + 2 step) ... [start, start +
+                                 size), start = offset modulo size (Flink's CUMULATE) */
 } evs_window_kind;
 
 typedef enum evs_emit {
@@ -61,6 +67,12 @@ typedef enum evs_null_key {
     EVS_NULL_KEY_GROUP = 2        /* NULL is a key like another */
 } evs_null_key;
 
+/* which rows of windows that overlap are late; a refused window never takes the row either way */
+typedef enum evs_late_rule {
+    EVS_LATE_ANY_WINDOW = 1, /* one late row when at least one window refused it */
+    EVS_LATE_ALL_WINDOWS = 2 /* only when every window refused it (Flink) */
+} evs_late_rule;
+
 typedef struct evs_window_options {
     size_t struct_size;
     int64_t size_ms;
@@ -75,20 +87,32 @@ typedef struct evs_window_options {
     int32_t emit;                /* evs_emit; default changes */
     int32_t time;                /* evs_time_kind; default event time */
     int32_t null_key;            /* evs_null_key; default dead letter */
+    int64_t advance_ms;          /* hopping: 1 to size_ms; at most 1,048,576 windows may overlap */
+    int64_t step_ms;             /* cumulating: size_ms is a multiple of it */
+    int32_t late;                /* evs_late_rule; default (and 0) any window */
+    int32_t reserved;            /* 0 */
 } evs_window_options;
 
 #define EVS_WINDOW_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(evs_window_options), 0, 0, 0, INT64_MAX, INT64_C(1) << 30, EVS_WINDOW_TUMBLING,     \
-            EVS_EMIT_CHANGES, EVS_TIME_EVENT, EVS_NULL_KEY_DEAD_LETTER                             \
+            EVS_EMIT_CHANGES, EVS_TIME_EVENT, EVS_NULL_KEY_DEAD_LETTER, 0, 0, EVS_LATE_ANY_WINDOW, \
+            0                                                                                      \
     }
 
 typedef struct evs_window evs_window;
 
 EVS_BEGIN_DECLS
 
-/** Function twin of EVS_WINDOW_OPTIONS_INIT. @threads any @since 0.1 */
+/** Function twin of EVS_WINDOW_OPTIONS_INIT for the struct of the first release (64 bytes, up to
+ * null_key); with this header the name is that of evs_window_options_init_size(). @threads any
+ * @since 0.1 */
 EVS_API void evs_window_options_init(evs_window_options *options);
+/** Function twin of EVS_WINDOW_OPTIONS_INIT for a struct of `size` bytes, the caller's sizeof.
+ * @threads any @since 0.1 */
+EVS_API void evs_window_options_init_size(evs_window_options *options, size_t size);
+#define evs_window_options_init(options)                                                           \
+    evs_window_options_init_size(options, sizeof(evs_window_options))
 
 /**
  * Make a window operator.

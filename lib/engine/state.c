@@ -1,10 +1,10 @@
 /*
  * engine/state.c: slices in memory. The picture is in the header.
  *
- * Open slices are in a hash table by start (finding the window of a row) and in a heap by end
- * (closing). A slice is created by the first batch that has a row for it and becomes garbage free:
- * closing moves the slice, without a copy, to the closed queue; giving out the last of its results
- * frees it.
+ * Open slices are in a hash table by start (finding the slice of a row) and in a heap by end
+ * (closing); pieces of one start are a list, highest floor first. A slice is created by the first
+ * batch that has a row for it and becomes garbage free: closing moves the slice, without a copy, to
+ * the closed queue; giving out the last of its results frees it.
  *
  * map: as an array when that is no larger than hashing would be, which is the normal case (most
  * keys occur in most windows) and costs one access a row; hashed when a slice has few of many keys,
@@ -66,10 +66,12 @@ void evs__slice_free(evs__state *s, evs__slice *slice)
     evs__account_free(a, slice->order, slice->capacity, sizeof(*slice->order));
     evs__account_free(a, slice->flags, slice->capacity, 1);
     evs__account_free(a, slice->rows, slice->capacity, s->stride);
+    evs__account_free(a, slice->bounds, slice->capacity, 2 * sizeof(*slice->bounds));
     evs__account_free(a, slice, 1, sizeof(*slice));
 }
 
-evs_status evs__slice_new(evs__state *s, int64_t start, int64_t end, evs__slice **ret)
+evs_status
+evs__slice_new(evs__state *s, const evs__slice_bounds *bounds, bool flagged, evs__slice **ret)
 {
     evs__slice *slice = NULL;
     evs_status status = evs__account_resize(&s->account, (void **)&slice, 0, 1, sizeof(*slice));
@@ -77,8 +79,12 @@ evs_status evs__slice_new(evs__state *s, int64_t start, int64_t end, evs__slice 
     if (status)
         return status;
     memset(slice, 0, sizeof(*slice));
-    slice->start = start;
-    slice->end = end;
+    slice->start = bounds->start;
+    slice->end = bounds->end;
+    slice->first_window = bounds->first_window;
+    slice->last_window = bounds->last_window;
+    slice->floor = bounds->floor;
+    slice->flagged = flagged;
     if (s->extra_count) {
         status = evs__account_resize(&s->account, (void **)&slice->extra, 0, s->extra_count,
                                      sizeof(*slice->extra));
@@ -113,18 +119,30 @@ evs__slice *evs__state_find(const evs__state *s, int64_t start)
 static void put_slot(evs__state *s, evs__slice *slice)
 {
     size_t at = slot_of(s, slice->start);
-    while (s->slots[at])
+    evs__slice **piece;
+
+    while (s->slots[at] && s->slots[at]->start != slice->start)
         at = (at + 1) & (s->slot_count - 1);
-    s->slots[at] = slice;
+    piece = &s->slots[at];
+    while (*piece && (*piece)->floor > slice->floor)
+        piece = &(*piece)->older;
+    slice->older = *piece;
+    *piece = slice;
 }
 
 /* entries behind the gap move back when the gap lies between their place and where they are */
 static void remove_slot(evs__state *s, const evs__slice *slice)
 {
     size_t mask = s->slot_count - 1, gap = slot_of(s, slice->start);
+    evs__slice **piece;
 
-    while (s->slots[gap] != slice)
+    while (s->slots[gap]->start != slice->start)
         gap = (gap + 1) & mask;
+    for (piece = &s->slots[gap]; *piece != slice;)
+        piece = &(*piece)->older;
+    *piece = slice->older;
+    if (s->slots[gap])
+        return;
     for (size_t at = (gap + 1) & mask; s->slots[at]; at = (at + 1) & mask) {
         size_t home = slot_of(s, s->slots[at]->start);
         if (((at - home) & mask) >= ((at - gap) & mask)) {
@@ -147,8 +165,11 @@ static evs_status grow_slots(evs__state *s)
     s->slots = slots;
     s->slot_count = count;
     for (size_t i = 0; i < old_count; i++) {
-        if (old[i])
-            put_slot(s, old[i]);
+        size_t at = old[i] ? slot_of(s, old[i]->start) : 0;
+        while (old[i] && slots[at])
+            at = (at + 1) & (count - 1);
+        if (old[i]) /* with its older pieces */
+            slots[at] = old[i];
     }
     evs__account_free(&s->account, old, old_count, sizeof(*old));
     return EVS_OK;
@@ -195,10 +216,10 @@ evs_status evs__state_add_open(evs__state *s, evs__slice *slice)
     return EVS_OK;
 }
 
-evs_status evs__state_open(evs__state *s, int64_t start, int64_t end, evs__slice **ret)
+evs_status evs__state_open(evs__state *s, const evs__slice_bounds *bounds, evs__slice **ret)
 {
     evs__slice *slice = NULL;
-    evs_status status = evs__slice_new(s, start, end, &slice);
+    evs_status status = evs__slice_new(s, bounds, s->flagged, &slice);
 
     if (!status)
         status = evs__state_add_open(s, slice);
@@ -237,15 +258,25 @@ void evs__state_add_closed(evs__state *s, evs__slice *slice)
     s->closed_groups += slice->count;
 }
 
+void evs__slice_seal(evs__state *s, evs__slice *slice)
+{
+    evs__account_free(&s->account, slice->map, slice->map_size, map_item(slice));
+    slice->map = NULL;
+    slice->map_size = 0;
+}
+
 void evs__state_close_first(evs__state *s)
 {
     evs__slice *slice = pop_first(s);
 
-    /* no more rows come: the map is not needed to give out results */
-    evs__account_free(&s->account, slice->map, slice->map_size, map_item(slice));
-    slice->map = NULL;
-    slice->map_size = 0;
+    evs__slice_seal(s, slice);
     evs__state_add_closed(s, slice);
+}
+
+void evs__state_drop_first(evs__state *s)
+{
+    evs__state_sweep(s, false);
+    evs__slice_free(s, pop_first(s));
 }
 
 void evs__state_drop_empty(evs__state *s)
@@ -411,7 +442,7 @@ static evs_status reserve_rows(evs__state *s, evs__slice *slice, uint32_t capaci
 
     /* three new arrays first, so that a failure leaves all three as they were */
     status = evs__account_resize(a, (void **)&order, 0, capacity, sizeof(*order));
-    if (!status && s->flagged)
+    if (!status && slice->flagged)
         status = evs__account_resize(a, (void **)&flags, 0, capacity, 1);
     if (!status)
         status = evs__account_resize(a, (void **)&rows, 0, capacity, s->stride);

@@ -27,26 +27,37 @@
 
 #define EVS__GROUP_DIRTY 1u   /* changed since it was last given out */
 #define EVS__GROUP_EMITTED 2u /* was given out before: the next one is an update */
+#define EVS__GROUP_FLUSHING                                                                        \
+    4u /* window_sliced.c: changed before the flush that is being given out */
+#define EVS__GROUP_OVERFLOW 8u /* window_merge.c: a sum does not fit */
+
+#define EVS__NO_WINDOW INT64_MIN /* before the first one */
 
 #define EVS__AGGREGATES_MAX 256
 
 typedef struct evs__slice evs__slice;
 struct evs__slice {
     int64_t start, end;
+    /* numbers of the windows that contain it (window.h); it counts for those above `floor` */
+    int64_t first_window, last_window, floor;
     uint32_t count;    /* groups */
     uint32_t capacity; /* of order, flags, rows */
     uint32_t *order;   /* group -> key id */
-    uint8_t *flags;    /* or NULL: emit=final */
+    uint8_t *flags;    /* or NULL: not flagged */
+    bool flagged;
     char *rows;
-    uint32_t dirty; /* groups with EVS__GROUP_DIRTY */
-    uint32_t done;  /* groups before this one have been given out, or are not dirty */
+    uint32_t dirty;    /* groups with EVS__GROUP_DIRTY */
+    uint32_t flushing; /* groups with EVS__GROUP_FLUSHING */
+    uint32_t done;     /* groups before this one have been given out, or are not dirty */
     /* dense: uint32 [map_size], group + 1 by key id; hashed: uint64 [map_size], key id + 1 << 32 |
      * group */
     void *map;
     uint32_t map_size;
     bool dense;
+    int64_t *bounds;     /* closed: start, end of each group, [2 * capacity]; NULL: the slice's */
     void **extra;        /* [aggregate] */
     evs__slice *next;    /* closed queue */
+    evs__slice *older;   /* open: the piece of the same start before this one */
     uint32_t batch_rows; /* of the batch being processed; 0 between batches */
     uint32_t batch_index;
 };
@@ -80,23 +91,36 @@ void evs__state_free(evs__state *s);
 /* as new */
 void evs__state_clear(evs__state *s);
 
+/* Slices of one start are pieces with different floors; the newest is found, the others behind it
+ */
 evs__slice *evs__state_find(const evs__state *s, int64_t start);
+/* what a new slice is */
+typedef struct evs__slice_bounds {
+    int64_t start, end;
+    int64_t first_window, last_window, floor;
+} evs__slice_bounds;
 /* a new open slice; EVS_ERR_LIMIT, EVS_ERR_NOMEM */
-evs_status evs__state_open(evs__state *s, int64_t start, int64_t end, evs__slice **ret);
+evs_status evs__state_open(evs__state *s, const evs__slice_bounds *bounds, evs__slice **ret);
 /* the open slice that ends first, or NULL */
 evs__slice *evs__state_first(const evs__state *s);
 /* the slice that ends first goes to the closed queue */
 void evs__state_close_first(evs__state *s);
+/* the slice that ends first is not needed any more */
+void evs__state_drop_first(evs__state *s);
 /* take back slices that a failed batch opened: those without groups */
 void evs__state_drop_empty(evs__state *s);
 /* forget the head of the closed queue; its memory goes back at once */
 void evs__state_release(evs__state *s);
 /* A slice made by hand (restore), not yet in the state; add puts it there (cannot fail for closed
  * ones) */
-evs_status evs__slice_new(evs__state *s, int64_t start, int64_t end, evs__slice **ret);
+evs_status
+evs__slice_new(evs__state *s, const evs__slice_bounds *bounds, bool flagged, evs__slice **ret);
 evs_status evs__state_add_open(evs__state *s, evs__slice *slice);
 void evs__state_add_closed(evs__state *s, evs__slice *slice);
 void evs__slice_free(evs__state *s, evs__slice *slice);
+
+/* its map is not needed: no more rows come */
+void evs__slice_seal(evs__state *s, evs__slice *slice);
 
 /* Keys that no slice knows are forgotten. `pressed`: now; otherwise only when that pays. */
 void evs__state_sweep(evs__state *s, bool pressed);

@@ -3,21 +3,23 @@
  *
  *   judge     keys and arguments evaluated as columns; rows without time, with a NULL key or a
  *             failed expression set aside
- *   assign    each row to its window, or to the late rows, by the watermark including that row
+ *   assign    each row to its slice, or to the late rows, by the watermark including that row: the
+ *             family's part
  *   reserve   keys interned, room for groups and states, late rows copied
  *   ----------------------------------------- until here everything may fail and nothing is taken
  *   apply     rows to groups, groups to aggregates; rejected rows told
- *   close     the task's watermark after the batch; windows that are over go to the closed queue
+ *   close     the task's watermark after the batch; windows that are over become due
  *   drain     results and late rows to whoever is downstream
  *
- * Why a batch need not be cut where a window closes: whether a row is taken was decided row by row,
- * so every row that is added to a window comes before the row that closes it; adding first and
- * closing afterwards gives each window the same rows, and windows close in order of their end
- * either way. Results are therefore the same for every batch size.
+ * Why a batch need not be cut where a window closes: whether a row is taken, and by which windows,
+ * was decided row by row, so every row that is added to a window comes before the row that closes
+ * it; adding first and closing afterwards gives each window the same rows, and windows close in the
+ * same order either way. Results are therefore the same for every batch size. (A row that only the
+ * newer ones of its windows take: see window_sliced.c.)
  *
- * Cost: the usual batch, all rows in one window that stays open, takes one pass for the smallest
- * and largest time and then whole-batch loops: hash, intern, group, add. Rows of several windows
- * are bucketed by window with a counting sort.
+ * Cost: the usual batch, all rows in one slice that stays open, takes one pass for the smallest
+ * and largest time and then whole-batch loops: hash, intern, group, add. Rows of several slices
+ * are bucketed by slice with a counting sort.
  *
  * A row that would overflow a sum is found while adding. Then the block is undone and added again
  * row by row, since whether a row fits depends on the rows before it, and only on those taken.
@@ -27,38 +29,8 @@
 #define BLOCK 512
 #define SCRATCH_KEEP 65536 /* larger batches give their scratch back */
 
-typedef struct rejected {
-    uint32_t row;
-    evs_status status;
-    const char *stage;
-    size_t message; /* offset in work.messages */
-} rejected;
-
-/* one call of process() */
-typedef struct work {
-    evs__window_op *w;
-    const evs_batch *in;
-    const int64_t *marks; /* row watermarks, or NULL */
-    int64_t base, others; /* see evs__merge_time_others() */
-    int64_t clock;
-    evs__column **keys, **args;
-    /* scratch of in->count entries each */
-    uint32_t *rows, *key_ids, *groups, *temp;
-    uint32_t *ids;   /* [aggregate][in->count] */
-    uint32_t n;      /* rows taken; afterwards in runs by slice */
-    bool one_window; /* all rows are in [start, end) */
-    int64_t start, end;
-    evs__slice **slices; /* that the batch touches */
-    uint32_t slice_count, slice_capacity;
-    uint8_t *bad; /* by physical row, or NULL: no row was set aside */
-    rejected *rejects;
-    uint32_t reject_count, reject_capacity;
-    evs__buffer messages;
-    evs__late_row *late;
-    uint32_t late_count, late_capacity;
-    evs__late_node *late_node;
-    evs_status status; /* first failure inside a callback */
-} work;
+typedef evs__window_work work;
+typedef evs__rejected rejected;
 
 evs_status evs__window_fail(const evs__window_op *w, evs_status status, evs_error **reterr)
 {
@@ -140,21 +112,19 @@ static void check_row(work *k, uint32_t row)
     }
 }
 
-/* Whether all rows are in the window of the first one, and have a time. The window is kept. */
-static bool in_one_window(work *k)
+/* Whether all rows have a time, in the slice of the first one. The slice is kept. */
+static bool in_one_slice(work *k)
 {
     const int64_t *times = k->in->times;
     uint64_t width;
     uint32_t outside = 0;
 
     k->start = k->end = 0;
-    if (k->w->opt.time == EVS_TIME_PROCESSING) {
-        evs__window_slice_of(&k->w->opt, k->clock, &k->start, &k->end);
+    if (k->w->opt.time == EVS_TIME_PROCESSING)
         return true;
-    }
-    if (!times || !k->n || times[k->rows[0]] == EVS_TIME_NONE)
+    if (!times || !k->n || !k->w->family->slice_of || times[k->rows[0]] == EVS_TIME_NONE)
         return false;
-    evs__window_slice_of(&k->w->opt, times[k->rows[0]], &k->start, &k->end);
+    k->w->family->slice_of(k->w, times[k->rows[0]], &k->start, &k->end);
     if (k->start == EVS_TIME_NONE)
         return false;
     width = (uint64_t)k->end - (uint64_t)k->start;
@@ -173,7 +143,7 @@ static bool must_check(const work *k)
     bool check = k->bad || k->in->kinds;
 
     /* a row without time is in no window with others */
-    if (k->w->opt.time == EVS_TIME_EVENT && !k->one_window)
+    if (k->w->opt.time == EVS_TIME_EVENT && !k->one_slice)
         return true;
     for (uint32_t i = 0; k->w->key_may_be_null && i < k->w->key_count; i++)
         check = check || k->keys[i]->validity;
@@ -188,7 +158,7 @@ static evs_status choose_rows(work *k)
     k->n = k->in->count;
     for (uint32_t i = 0; i < k->n; i++)
         k->rows[i] = k->in->sel ? k->in->sel[i] : i;
-    k->one_window = in_one_window(k);
+    k->one_slice = in_one_slice(k);
     if (!must_check(k))
         return EVS_OK;
     for (uint32_t i = 0; i < k->n; i++) {
@@ -203,52 +173,34 @@ static evs_status choose_rows(work *k)
 
 /* ---- assign ---- */
 
-/* the task's watermark including this row */
-static inline int64_t mark_of(const work *k, uint32_t row)
+evs_status evs__work_touch(work *k, evs__slice *slice)
 {
-    int64_t mark;
-    if (!k->marks)
-        return k->base;
-    mark = k->marks[row] < k->others ? k->marks[row] : k->others;
-    return mark > k->base ? mark : k->base;
-}
-
-static evs_status touch_slice(work *k, int64_t start, int64_t end, evs__slice **ret)
-{
-    evs__state *state = k->w->state;
-    evs__slice *slice = evs__state_find(state, start);
     evs_status status = EVS_OK;
 
-    if (!slice)
-        status = evs__state_open(state, start, end, &slice);
-    if (!status && !slice->batch_rows) {
-        if (k->slice_count == k->slice_capacity)
-            status = grow(state->account.ctx, (void **)&k->slices, &k->slice_capacity,
-                          sizeof(*k->slices));
-        if (status)
-            return status;
-        slice->batch_index = k->slice_count;
-        k->slices[k->slice_count++] = slice;
-    }
-    if (!status)
-        *ret = slice;
-    return status;
-}
-
-static evs_status add_late(work *k, uint32_t row, int64_t start, int64_t end, int64_t mark)
-{
-    if (k->late_count == k->late_capacity) {
-        evs_status status =
-            grow(k->w->base.ctx, (void **)&k->late, &k->late_capacity, sizeof(*k->late));
-        if (status)
-            return status;
-    }
-    k->late[k->late_count++] = (evs__late_row){row, start, end, mark};
+    if (slice->batch_rows)
+        return EVS_OK;
+    if (k->slice_count == k->slice_capacity)
+        status = grow(k->w->base.ctx, (void **)&k->slices, &k->slice_capacity, sizeof(*k->slices));
+    if (status)
+        return status;
+    slice->batch_index = k->slice_count;
+    k->slices[k->slice_count++] = slice;
     return EVS_OK;
 }
 
+evs_status evs__work_late(work *k, const evs__late_row *late)
+{
+    evs_status status = EVS_OK;
+
+    if (k->late_count == k->late_capacity)
+        status = grow(k->w->base.ctx, (void **)&k->late, &k->late_capacity, sizeof(*k->late));
+    if (!status)
+        k->late[k->late_count++] = *late;
+    return status;
+}
+
 /* stable counting sort of rows by the slice index in temp */
-static void bucket_rows(work *k)
+void evs__work_bucket(work *k)
 {
     uint32_t *sorted = k->groups; /* not yet in use */
     uint32_t at = 0;
@@ -262,63 +214,9 @@ static void bucket_rows(work *k)
     memcpy(k->rows, sorted, k->n * sizeof(*sorted));
 }
 
-static evs_status assign_each(work *k)
-{
-    const evs_window_options *o = &k->w->opt;
-    const int64_t *times = o->time == EVS_TIME_PROCESSING ? NULL : k->in->times;
-    int64_t start = 0, end = 0, mark = k->base;
-    uint32_t kept = 0;
-    evs__slice *slice = NULL;
-
-    for (uint32_t i = 0; i < k->n; i++) {
-        uint32_t row = k->rows[i];
-        int64_t t = times ? times[row] : k->clock, now = mark_of(k, row);
-        evs_status status = EVS_OK;
-        mark = now > mark ? now : mark;
-        if (!i || !evs__window_has(start, end, t)) {
-            evs__window_slice_of(o, t, &start, &end);
-            slice = NULL;
-        }
-        if (evs__window_is_closed(o, end, mark)) {
-            status = add_late(k, row, start, end, mark);
-        } else {
-            if (!slice)
-                status = touch_slice(k, start, end, &slice);
-            if (!status) {
-                slice->batch_rows++;
-                k->rows[kept] = row;
-                k->temp[kept++] = slice->batch_index;
-            }
-        }
-        if (status)
-            return status;
-    }
-    k->n = kept;
-    return EVS_OK;
-}
-
-static evs_status assign(work *k)
-{
-    evs_status status;
-
-    if (!k->n)
-        return EVS_OK;
-    if (k->one_window && !evs__window_is_closed(&k->w->opt, k->end, mark_of(k, k->in->rows - 1))) {
-        evs__slice *slice = NULL;
-        status = touch_slice(k, k->start, k->end, &slice);
-        if (!status)
-            slice->batch_rows = k->n;
-        return status;
-    }
-    status = assign_each(k);
-    if (!status && k->slice_count > 1)
-        bucket_rows(k);
-    return status;
-}
-
 /* ---- reserve ---- */
 
-static evs_status intern_keys(work *k)
+evs_status evs__work_intern(work *k)
 {
     evs__window_op *w = k->w;
     evs__intern_probe probes[EVS__INTERN_BLOCK];
@@ -375,7 +273,7 @@ static evs_status reserve_slice(work *k, evs__slice *slice, uint32_t first)
 static evs_status reserve_rows(work *k)
 {
     uint32_t first = 0;
-    evs_status status = intern_keys(k);
+    evs_status status = k->interned ? EVS_OK : evs__work_intern(k);
 
     for (uint32_t s = 0; s < k->slice_count && !status; s++) {
         status = reserve_slice(k, k->slices[s], first);
@@ -414,8 +312,10 @@ static evs_status reserve(work *k)
         return status;
     status = reserve_rows(k);
     if (status == EVS_ERR_LIMIT) {
-        /* keys that are only remembered make room */
-        evs__state_sweep(k->w->state, true);
+        /* what can be made again, and keys that are only remembered, make room */
+        evs__slider_drop(k->w);
+        if (!k->interned)
+            evs__state_sweep(k->w->state, true);
         status = reserve_rows(k);
     }
     return status;
@@ -518,7 +418,8 @@ static void apply_block(work *k, block *b, const evs__out *out)
 {
     evs__window_op *w = k->w;
 
-    evs__slice_groups(w->state, b->slice, k->key_ids + b->first, b->n, k->groups + b->first);
+    if (!k->grouped)
+        evs__slice_groups(w->state, b->slice, k->key_ids + b->first, b->n, k->groups + b->first);
     if (add_refusing(k, b))
         add_singly(k, b, out);
     for (uint32_t i = 0; i < w->aggregates.count; i++) {
@@ -544,6 +445,8 @@ static void apply(work *k, const evs__out *out)
         }
         first += slice->batch_rows;
     }
+    if (w->family->taken)
+        w->family->taken(k);
     w->rows += k->in->count;
     w->late_rows += k->late_count;
     if (k->late_node) {
@@ -551,17 +454,6 @@ static void apply(work *k, const evs__out *out)
         w->late_tail = &k->late_node->next;
         k->late_node = NULL;
     }
-}
-
-/* ---- close ---- */
-
-static void close_windows(evs__window_op *w)
-{
-    int64_t now = evs__window_now(w);
-    const evs__slice *first;
-
-    while ((first = evs__state_first(w->state)) && evs__window_is_closed(&w->opt, first->end, now))
-        evs__state_close_first(w->state);
 }
 
 /* ---- the call ---- */
@@ -634,7 +526,7 @@ static evs_status prepare(work *k, evs_error **reterr)
         return status;
     status = choose_rows(k);
     if (!status)
-        status = assign(k);
+        status = k->n ? k->w->family->assign(k) : EVS_OK;
     if (!status)
         status = reserve(k);
     return status ? evs__window_fail(k->w, status, reterr) : EVS_OK;
@@ -687,13 +579,15 @@ evs_status evs__window_process(evs__window_op *w,
         if (!status)
             apply(&k, out);
     }
+    if (status && w->family->dropped)
+        w->family->dropped(&k);
     drop_work(&k);
     if (status) {
         evs__state_drop_empty(w->state);
         return status;
     }
     move_time(w, in, slot, row_watermark);
-    close_windows(w);
+    w->family->close(w);
     return drain_after(w, out, reterr);
 }
 
@@ -719,7 +613,7 @@ static evs_status advance(evs__operator *op,
     if (w->opt.time == EVS_TIME_PROCESSING)
         w->clock = now_ms > w->clock ? now_ms : w->clock;
     evs__merge_time_set(&w->time, slot, watermark, idle);
-    close_windows(w);
+    w->family->close(w);
     return evs__window_drain(w, false, out, reterr);
 }
 
@@ -733,22 +627,19 @@ static evs_status end(evs__operator *op, int64_t now_ms, const evs__out *out, ev
 {
     evs__window_op *w = evs__window_of(op);
     int64_t *now = w->opt.time == EVS_TIME_PROCESSING ? &w->clock : &w->time.watermark;
+    int64_t closed_at = w->family->last_close(w);
     (void)now_ms;
 
-    for (size_t i = 0; i < w->state->order.count; i++) {
-        const evs__slice *slice = w->state->order.items[i].value;
-        int64_t closed_at = evs__time_add(slice->end, w->opt.grace_ms);
-        *now = closed_at > *now ? closed_at : *now;
-    }
-    close_windows(w);
+    *now = closed_at > *now ? closed_at : *now;
+    w->family->close(w);
     return evs__window_drain(w, false, out, reterr);
 }
 
-/* Whatever comes later belongs to a window with end + grace > now, and has the time end - 1. */
+/* Whatever comes later is of a window with end + grace > now, and has the time end - 1. */
 static int64_t watermark(const evs__operator *op)
 {
     const evs__window_op *w = evs__window_of(op);
-    int64_t now = evs__window_now(w), passed;
+    int64_t now = evs__window_now(w), passed, due;
 
     if (now == EVS_TIME_NONE || now == INT64_MAX)
         passed = now;
@@ -756,17 +647,15 @@ static int64_t watermark(const evs__operator *op)
         passed = evs__time_sub(now, w->opt.grace_ms);
     if (w->state->closed && passed >= w->state->closed->end)
         passed = w->state->closed->end - 1;
-    return passed;
+    due = w->family->due_time ? w->family->due_time(w) : INT64_MAX;
+    return passed < due ? passed : due;
 }
 
 static int64_t next_ms(const evs__operator *op)
 {
     const evs__window_op *w = evs__window_of(op);
-    const evs__slice *first = evs__state_first(w->state);
 
-    if (w->opt.time != EVS_TIME_PROCESSING || !first)
-        return INT64_MAX;
-    return evs__time_add(first->end, w->opt.grace_ms);
+    return w->opt.time == EVS_TIME_PROCESSING ? w->family->first_close(w) : INT64_MAX;
 }
 
 static int64_t counter(const evs__operator *op, const char *name)
@@ -779,7 +668,7 @@ static int64_t counter(const evs__operator *op, const char *name)
         {"rows", w->rows},
         {"late", w->late_rows},
         {"rejected", w->rejected},
-        {"open_windows", (int64_t)w->state->open_count},
+        {"open_windows", w->family->open_count(w)},
         {"keys", w->state->keys.count},
         {"state_bytes", (int64_t)w->state->account.used},
     };
@@ -815,6 +704,7 @@ static void reset(evs__operator *op)
     evs__window_op *w = evs__window_of(op);
 
     evs__window_drop_late(w);
+    w->family->reset(w);
     evs__state_clear(w->state);
     for (uint32_t i = 0; i < w->time.count; i++)
         w->time.slots[i] = (evs__merge_slot){EVS_TIME_NONE, false};
@@ -828,6 +718,9 @@ static void free_op(evs__operator *op)
     evs_context *ctx = op->ctx;
 
     evs__window_drop_late(w);
+    evs__slider_drop(w);
+    evs__free(ctx, w->slicing.slider.front);
+    evs__free(ctx, w->slicing.slider.pieces);
     evs__state_free(w->state);
     evs__merge_time_free(&w->time);
     for (uint32_t i = 0; w->keys && i < w->key_count; i++)

@@ -2,14 +2,24 @@
  * engine/window.h: inside of the window operator, shared by its files.
  *
  *   window_new.c       texts and options --> types, expressions, layout
- *   window.c           a batch: judge rows, find windows, intern keys, reserve | add, close
- *   window_emit.c      closed and changed groups --> result batches; late rows --> late batches
+ *   window.c           a batch: judge rows, assign, intern keys, reserve | add, close
+ *   window_sliced.c    family of kinds: windows made of slices of time (tumbling, hopping ...)
+ *   window_merge.c     slices of a window --> one table of results, sharing work between windows
+ *   window_emit.c      groups to result batches; late rows --> late batches
  *   window_snapshot.c  all of it as bytes, and back
  *   window_public.c    evs_window
  *
- * What another kind of window brings: the slices of a row's time (evs__window_slice_of), when a
- * slice is no longer needed (evs__window_is_closed), and how results are made of slices. Keys,
- * groups, aggregates, time, late rows and snapshots stay as they are.
+ * A kind of windows belongs to a family, and a family is the table evs__window_family: where the
+ * rows of a batch go (assign), what is over (close), and the next table of results (next). Keys,
+ * groups, aggregates, time, rejected and late rows, result batches and snapshots are the same for
+ * all. What a family must keep to:
+ *
+ *   - until assign() returns, and after it until taken(), nothing may be seen: a batch that does
+ *     not fit is undone (dropped());
+ *   - which row goes where, and which is late, follows from the rows before it and its own
+ *     watermark, never from where a batch ends;
+ *   - results are slices: whatever is put into the closed queue (evs__state_add_closed) is given
+ *     out, in that order, each group with the slice's bounds or its own (evs__slice.bounds).
  */
 #ifndef EVS_ENGINE_WINDOW_H
 #define EVS_ENGINE_WINDOW_H
@@ -41,12 +51,79 @@ typedef struct evs__result_scratch {
     evs__result_run *runs;
     uint32_t pick_count, run_count;
     evs__heap dirty;        /* open slices with changes, by start */
+    bool dirty_known;       /* `dirty` is of this call */
     evs__column *bounds[2]; /* window_start, window_end of the last full batch of one slice */
 } evs__result_scratch;
 
-typedef struct evs__window_op {
+/* ---- window_merge.c: tables shared by windows that follow each other ---- */
+
+typedef struct evs__slider {
+    bool valid;
+    int64_t window;     /* the last one made */
+    evs__slice **front; /* a stack: front[i] is slices from its start up to mid, merged */
+    uint32_t front_count, front_capacity;
+    evs__slice *back; /* slices from mid up to back_end, merged; or NULL */
+    int64_t mid, back_end;
+    evs__slice **pieces; /* scratch */
+    uint32_t piece_count, piece_capacity;
+} evs__slider;
+
+typedef struct evs__window_op evs__window_op;
+typedef struct evs__window_work evs__window_work;
+
+typedef struct evs__window_family {
+    /* options to numbers that are needed often; the kind's part of the plan line */
+    void (*setup)(evs__window_op *w);
+    void (*describe)(const evs__window_op *w, evs__buffer *text);
+    /* bounds of the slice of a time, where all rows in them go the same way; NULL: no such thing */
+    void (*slice_of)(const evs__window_op *w, int64_t t, int64_t *ret_start, int64_t *ret_end);
+    /* work->rows[0..n) to slices and late rows (evs__work_touch, evs__work_late); EVS_ERR_NOMEM,
+     * EVS_ERR_LIMIT. Rows end up in runs by slice: work->slices in order, batch_rows each */
+    evs_status (*assign)(evs__window_work *k);
+    /* of the slices of the batch, after their rows were added */
+    void (*taken)(evs__window_work *k);
+    void (*dropped)(evs__window_work *k); /* the batch failed; or NULL */
+    /* time has moved; cannot fail */
+    void (*close)(evs__window_op *w);
+    /* The next slice of results into the closed queue: of what is over, then, with `changes`, of
+     * what changed. EVS_END: none. NULL: close() queues all there is. */
+    evs_status (*next)(evs__window_op *w, bool changes);
+    /* whether next(w, false) has something; NULL: never */
+    bool (*is_due)(const evs__window_op *w);
+    /* event times of results to come are at or above; INT64_MAX: nothing is due */
+    int64_t (*due_time)(const evs__window_op *w);
+    /* when the first, when all that is open is over; INT64_MAX, EVS_TIME_NONE: nothing is open */
+    int64_t (*first_close)(const evs__window_op *w);
+    int64_t (*last_close)(const evs__window_op *w);
+    int64_t (*open_count)(const evs__window_op *w);
+    void (*reset)(evs__window_op *w); /* also under memory pressure: drop what can be made again */
+    /* a slice of a snapshot is one that can exist */
+    bool (*check)(const evs__window_op *w, evs__slice_bounds *bounds, bool closed);
+    /* lines for evs__window_op_explain(); whether the window is open, and its end */
+    bool (*explain)(const evs__window_op *w, int64_t start, evs__buffer *out, int64_t *ret_end);
+} evs__window_family;
+
+/* window_sliced.c: windows numbered in order of their end; see there */
+typedef struct evs__slicing {
+    int64_t size, advance, offset; /* cumulating: advance is the step; 0 <= offset < what repeats */
+    int64_t rest;                  /* size % advance: where a slice is cut in two */
+    int64_t steps;                 /* cumulating: windows of one size */
+    bool cumulating;
+    bool whole;     /* a window is one slice */
+    int64_t closed; /* windows up to this number are over at marks below next_mark */
+    int64_t next_mark;
+    int64_t made;  /* windows up to this number have been put into the closed queue */
+    bool flushing; /* windows up to `flushed` were given out by the flush under way */
+    int64_t flushed;
+    bool changed; /* some group is dirty or flushing */
+    evs__slider slider;
+} evs__slicing;
+
+struct evs__window_op {
     evs__operator base;
     evs_window_options opt;
+    const evs__window_family *family;
+    evs__slicing slicing;
     /* fixed after new */
     uint32_t key_count;
     evs__expr **keys;
@@ -66,26 +143,67 @@ typedef struct evs__window_op {
     uint32_t *scratch; /* see window.c */
     size_t scratch_rows;
     evs__buffer key_bytes;
-} evs__window_op;
+};
+
+typedef struct evs__rejected {
+    uint32_t row;
+    evs_status status;
+    const char *stage;
+    size_t message; /* offset in work.messages */
+} evs__rejected;
+
+/* one call of process() */
+struct evs__window_work {
+    evs__window_op *w;
+    const evs_batch *in;
+    const int64_t *marks; /* row watermarks, or NULL */
+    int64_t base, others; /* see evs__merge_time_others() */
+    int64_t clock;
+    evs__column **keys, **args;
+    /* scratch of in->count entries each */
+    uint32_t *rows, *key_ids, *groups, *temp;
+    uint32_t *ids;  /* [aggregate][in->count] */
+    uint32_t n;     /* rows taken; afterwards in runs by slice */
+    bool one_slice; /* all rows have a time, in the slice of time [start, end) */
+    int64_t start, end;
+    evs__slice **slices; /* that the batch touches */
+    uint32_t slice_count, slice_capacity;
+    bool interned; /* key_ids are known: assign() needed them */
+    bool grouped;  /* groups are known */
+    uint8_t *bad;  /* by physical row, or NULL: no row was set aside */
+    evs__rejected *rejects;
+    uint32_t reject_count, reject_capacity;
+    evs__buffer messages;
+    struct evs__late_row *late;
+    uint32_t late_count, late_capacity;
+    evs__late_node *late_node;
+    evs_status status; /* first failure inside a callback */
+};
 
 static inline evs__window_op *evs__window_of(const evs__operator *op)
 {
     return (evs__window_op *)op;
 }
 
-/* ---- the kind of window: tumbling ---- */
+/* ---- windows that do not overlap ---- */
 
 /* start = floor((t - offset) / size) * size + offset; both bounds saturate */
+static inline int64_t evs__window_rest(int64_t t, int64_t offset, int64_t size)
+{
+    int64_t at, rest;
+
+    if (__builtin_sub_overflow(t, offset, &at))
+        rest = (int64_t)(((evs__int128)t - offset) % size);
+    else
+        rest = at % size;
+    return rest + (rest < 0 ? size : 0);
+}
+
 static inline void
 evs__window_slice_of(const evs_window_options *o, int64_t t, int64_t *ret_start, int64_t *ret_end)
 {
-    int64_t at, rest, start;
+    int64_t start, rest = evs__window_rest(t, o->offset_ms, o->size_ms);
 
-    if (__builtin_sub_overflow(t, o->offset_ms, &at))
-        rest = (int64_t)(((evs__int128)t - o->offset_ms) % o->size_ms);
-    else
-        rest = at % o->size_ms;
-    rest += rest < 0 ? o->size_ms : 0;
     *ret_start = __builtin_sub_overflow(t, rest, &start) ? INT64_MIN : start;
     *ret_end = evs__time_add(t, o->size_ms - rest);
 }
@@ -124,11 +242,60 @@ extern const evs__operator_functions evs__window_functions;
 evs__state *evs__window_new_state(const evs__window_op *w); /* NULL: no memory */
 void evs__window_drop_late(evs__window_op *w);
 
+/* for assign() */
+
+/* the task's watermark including this row; it rises from row to row */
+static inline int64_t evs__work_mark(const evs__window_work *k, uint32_t row)
+{
+    int64_t mark;
+    if (!k->marks)
+        return k->base;
+    mark = k->marks[row] < k->others ? k->marks[row] : k->others;
+    return mark > k->base ? mark : k->base;
+}
+/* the event time of a row */
+static inline int64_t evs__work_time(const evs__window_work *k, uint32_t row)
+{
+    return k->w->opt.time == EVS_TIME_PROCESSING ? k->clock : k->in->times[row];
+}
+/* key ids of rows[0..n) into key_ids */
+evs_status evs__work_intern(evs__window_work *k);
+/* the slice is one of the batch; its place in k->slices is batch_index */
+evs_status evs__work_touch(evs__window_work *k, evs__slice *slice);
+/* temp[i] is the place of the slice of rows[i], batch_rows are counted: make runs of them */
+void evs__work_bucket(evs__window_work *k);
+evs_status evs__work_late(evs__window_work *k, const struct evs__late_row *late);
+
+/* ---- window_sliced.c ---- */
+
+extern const evs__window_family evs__window_sliced;
+
+#define EVS__WINDOWS_MAX (1 << 20) /* that overlap */
+
+/* the slice of time t, and the windows it is in */
+void evs__slicing_at(const evs__slicing *s, int64_t t, evs__slice_bounds *ret);
+/* the number of the newest window that is over at this watermark */
+int64_t evs__slicing_closed(const evs__window_op *w, int64_t watermark);
+void evs__slicing_window(const evs__slicing *s,
+                         int64_t number,
+                         int64_t *ret_start,
+                         int64_t *ret_end);
+
+/* ---- window_merge.c ---- */
+
+/* groups of `from` into those of `to`; EVS_ERR_NOMEM: `to` is of no use any more */
+evs_status evs__window_merge(evs__window_op *w, evs__slice *to, const evs__slice *from);
+/* all slices of a window as one; NULL: it has none. Windows are asked for in rising order,
+ * otherwise it costs more. Beyond the bound of state if need be: results make room. */
+evs_status evs__slider_window(evs__window_op *w, int64_t number, evs__slice **ret);
+void evs__slider_drop(evs__window_op *w);
+
 /* ---- window_emit.c ---- */
 
-/* a batch of late rows; rows[i] of `in` refused by window [starts[i], ends[i]) at marks[i] */
+/* a row of `in` that windows refused, the newest of them [start, end), at this watermark */
 typedef struct evs__late_row {
     uint32_t row;
+    int32_t refused, accepted; /* windows */
     int64_t start, end, watermark;
 } evs__late_row;
 evs_status evs__window_late_batch(const evs__window_op *w,
@@ -154,6 +321,13 @@ evs__window_drain(evs__window_op *w, bool changes, const evs__out *out, evs_erro
 
 evs_status evs__window_snapshot(evs__operator *op, evs__buffer *out, evs_error **reterr);
 evs_status evs__window_restore(evs__operator *op, const void *data, size_t len, evs_error **reterr);
+
+/* ---- window_explain.c: for the families ---- */
+
+void evs__window_explain_bounds(const evs__window_op *w,
+                                int64_t start,
+                                int64_t end,
+                                evs__buffer *out);
 
 /* ---- errors ---- */
 

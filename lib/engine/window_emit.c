@@ -57,15 +57,26 @@ static bool nothing_left(const evs__slice *slice)
     return slice->flags ? slice->dirty == 0 : slice->done == slice->count;
 }
 
-static void pick_closed(evs__window_op *w)
+/* what is in the queue, and what the family puts there as long as there is room in the batch */
+static evs_status pick_closed(evs__window_op *w, bool changes)
 {
     evs__result_scratch *r = &w->result;
+    evs__slice **at = &w->state->closed;
+    evs_status status = EVS_OK;
 
     while (w->state->closed && nothing_left(w->state->closed))
         evs__state_release(w->state);
-    for (evs__slice *slice = w->state->closed; slice && r->pick_count < EVS_BATCH_ROWS_MAX;
-         slice = slice->next)
-        pick_slice(r, slice);
+    while (r->pick_count < EVS_BATCH_ROWS_MAX) {
+        if (!*at && w->family->next)
+            status = w->family->next(w, changes);
+        if (status || !*at)
+            break;
+        pick_slice(r, *at);
+        at = &(*at)->next;
+    }
+    if (status == EVS_END || r->pick_count) /* a failure is met again after this batch */
+        return EVS_OK;
+    return status;
 }
 
 static evs_status pick_changed(evs__window_op *w)
@@ -125,7 +136,7 @@ static void append_window(evs__window_op *w, const evs__result_run *run, evs_bat
     }
     for (uint32_t i = 0; i < run->n; i++)
         b->times[run->from + i] = time;
-    for (uint32_t i = 0; i < run->n && run->slice->flags; i++) {
+    for (uint32_t i = 0; i < run->n && b->kinds; i++) {
         uint8_t flags = run->slice->flags[w->result.picks[run->from + i]];
         b->kinds[run->from + i] = flags & EVS__GROUP_EMITTED ? EVS_ROW_UPDATE : EVS_ROW_INSERT;
     }
@@ -176,14 +187,16 @@ evs_status evs__window_result(evs__window_op *w, bool changes, evs_batch **ret)
     evs__result_scratch *r = &w->result;
     evs_status status;
 
-    if (!w->state->closed && !(changes && w->state->flagged && w->state->open_count))
+    if (!w->state->closed && !(w->family->is_due && w->family->is_due(w)) &&
+        !(changes && w->state->flagged && w->state->open_count))
         return EVS_END;
     status = result_scratch(w);
     if (status)
         return status;
     r->pick_count = r->run_count = 0;
-    pick_closed(w);
-    if (changes && w->state->flagged)
+    r->dirty_known = false;
+    status = pick_closed(w, changes);
+    if (!status && changes && w->state->flagged && w->slicing.whole)
         status = pick_changed(w);
     if (status)
         return status;
@@ -223,8 +236,8 @@ static evs_status late_columns(const evs__window_op *w,
     for (uint32_t i = 0; i < n; i++) {
         evs__column_append_i64(c[0], rows[i].start);
         evs__column_append_i64(c[1], rows[i].end);
-        evs__column_append_i32(c[2], 1); /* refused; tumbling: a row has one window */
-        evs__column_append_i32(c[3], 0);
+        evs__column_append_i32(c[2], rows[i].refused);
+        evs__column_append_i32(c[3], rows[i].accepted);
         evs__column_append_i64(c[4], evs__time_sub(rows[i].watermark, times[i]));
         evs__column_append_i64(c[5], rows[i].watermark);
     }

@@ -94,31 +94,29 @@ static void put_holders(const evs__window_op *w, const evs__slot_names *names, e
         evs__buffer_printf(out, "idle, which hold nobody: %u of %u\n", idle, w->time.count);
 }
 
+void evs__window_explain_bounds(const evs__window_op *w,
+                                int64_t start,
+                                int64_t end,
+                                evs__buffer *out)
+{
+    put_fact(out, "window_start: ", start);
+    put_fact(out, "window_end: ", end);
+    put_fact(out,
+             w->opt.time == EVS_TIME_PROCESSING ? "clock: " : "watermark: ", evs__window_now(w));
+}
+
 evs_status evs__window_op_explain(const evs__operator *op,
                                   int64_t window_start,
                                   const evs__slot_names *names,
                                   evs__buffer *out)
 {
     const evs__window_op *w = evs__window_of(op);
-    const evs__slice *slice;
-    bool processing = w->opt.time == EVS_TIME_PROCESSING;
-    int64_t start, end;
+    int64_t end;
 
-    evs__window_slice_of(&w->opt, window_start, &start, &end);
-    slice = evs__state_find(w->state, start);
-    put_fact(out, "window_start: ", start);
-    put_fact(out, "window_end: ", end);
-    put_fact(out, processing ? "clock: " : "watermark: ", evs__window_now(w));
-    if (evs__window_is_closed(&w->opt, end, evs__window_now(w))) {
-        evs__buffer_text(out, "closed: rows for it are late\n");
+    if (!w->family->explain(w, window_start, out, &end))
         return out->status;
-    }
-    if (slice)
-        evs__buffer_printf(out, "open: %u keys\n", slice->count);
-    else
-        evs__buffer_text(out, "open: no rows yet\n");
     put_missing(w, end, out);
-    if (!processing)
+    if (w->opt.time != EVS_TIME_PROCESSING)
         put_holders(w, names, out);
     return out->status;
 }

@@ -13,13 +13,59 @@
 
 #include "engine/window.h"
 
+/* what the caller has room for; a struct larger than ours gets zeros */
+void evs_window_options_init_size(evs_window_options *options, size_t size)
+{
+    evs_window_options all = EVS_WINDOW_OPTIONS_INIT;
+
+    if (!options || size < sizeof(options->struct_size))
+        return;
+    if (size > sizeof(all))
+        memset((char *)options + sizeof(all), 0, size - sizeof(all));
+    memcpy(options, &all, size < sizeof(all) ? size : sizeof(all));
+    options->struct_size = size;
+}
+
+#undef evs_window_options_init
 void evs_window_options_init(evs_window_options *options)
 {
-    if (options)
-        *options = (evs_window_options)EVS_WINDOW_OPTIONS_INIT;
+    evs_window_options_init_size(options, offsetof(evs_window_options, advance_ms));
 }
 
 /* ---- options ---- */
+
+/* what only some kinds have: the others must leave it out, so that nothing is ignored in silence */
+static evs_status check_kind(evs_context *ctx, const evs_window_options *o, evs_error **reterr)
+{
+    int64_t each = o->kind == EVS_WINDOW_CUMULATING ? o->step_ms : o->advance_ms;
+
+    if (o->advance_ms && o->kind == EVS_WINDOW_TUMBLING && o->advance_ms != o->size_ms)
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "advance_ms",
+                            "advance_ms of a tumbling window is %lld, it must be 0 or its size_ms "
+                            "(%lld)",
+                            (long long)o->advance_ms, (long long)o->size_ms);
+    if (o->advance_ms && o->kind == EVS_WINDOW_CUMULATING)
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "advance_ms",
+                            "advance_ms is of hopping windows, this one is cumulating: step_ms");
+    if (o->step_ms && o->kind != EVS_WINDOW_CUMULATING)
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "step_ms",
+                            "step_ms is of cumulating windows");
+    if (o->kind == EVS_WINDOW_HOPPING && (each < 1 || each > o->size_ms))
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "advance_ms",
+                            "advance_ms of a hopping window is %lld, it must be 1 to its size_ms "
+                            "(%lld)",
+                            (long long)each, (long long)o->size_ms);
+    if (o->kind == EVS_WINDOW_CUMULATING && (each < 1 || o->size_ms % each))
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "step_ms",
+                            "step_ms of a cumulating window is %lld, its size_ms (%lld) must be a "
+                            "multiple of it",
+                            (long long)each, (long long)o->size_ms);
+    if (o->kind != EVS_WINDOW_TUMBLING && o->size_ms / each > EVS__WINDOWS_MAX)
+        return evs__fail(ctx, reterr, EVS_ERR_INVALID,
+                         "an event would be in %lld windows, at most %d may overlap",
+                         (long long)(o->size_ms / each), EVS__WINDOWS_MAX);
+    return EVS_OK;
+}
 
 static evs_status check_options(evs_context *ctx, const evs_window_options *o, evs_error **reterr)
 {
@@ -31,10 +77,12 @@ static evs_status check_options(evs_context *ctx, const evs_window_options *o, e
         {"grace_ms", o->grace_ms, 0, INT64_MAX},
         {"out_of_orderness_ms", o->out_of_orderness_ms, 0, INT64_MAX},
         {"state_bytes_max", o->state_bytes_max, 1, INT64_MAX},
-        {"kind", o->kind, EVS_WINDOW_TUMBLING, EVS_WINDOW_TUMBLING},
+        {"kind", o->kind, EVS_WINDOW_TUMBLING, EVS_WINDOW_CUMULATING},
         {"emit", o->emit, EVS_EMIT_CHANGES, EVS_EMIT_FINAL},
         {"time", o->time, EVS_TIME_EVENT, EVS_TIME_PROCESSING},
         {"null_key", o->null_key, EVS_NULL_KEY_DEAD_LETTER, EVS_NULL_KEY_GROUP},
+        {"late", o->late, 0, EVS_LATE_ALL_WINDOWS},
+        {"reserved", o->reserved, 0, 0},
     };
 
     for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
@@ -49,7 +97,7 @@ static evs_status check_options(evs_context *ctx, const evs_window_options *o, e
                             (long long)ranges[i].value, (long long)ranges[i].min,
                             (long long)ranges[i].max);
     }
-    return EVS_OK;
+    return check_kind(ctx, o, reterr);
 }
 
 /* ---- keys ---- */
@@ -231,11 +279,9 @@ static evs_status plan_line(evs__window_op *w, const evs__ast_list *keys, int32_
     evs_status status = EVS_OK;
 
     evs__buffer_init(&text, ctx, SIZE_MAX);
-    evs__buffer_printf(&text,
-                       "tumbling size=%lld offset=%lld grace=%lld emit=%s time=%s rule=%s "
-                       "null_key=%s keys=[",
-                       (long long)o->size_ms, (long long)o->offset_ms, (long long)o->grace_ms,
-                       o->emit == EVS_EMIT_FINAL ? "final" : "changes",
+    w->family->describe(w, &text);
+    evs__buffer_printf(&text, " grace=%lld emit=%s time=%s rule=%s null_key=%s keys=[",
+                       (long long)o->grace_ms, o->emit == EVS_EMIT_FINAL ? "final" : "changes",
                        o->time == EVS_TIME_EVENT ? "event" : "processing",
                        rule == EVS_TIME_STREAM ? "stream" : "watermark",
                        o->null_key == EVS_NULL_KEY_GROUP ? "group" : "dead_letter");
@@ -336,6 +382,8 @@ evs_status evs__window_op_new(evs_context *ctx,
     w->base = (evs__operator){.fn = &evs__window_functions, .ctx = evs__context_hold(ctx)};
     w->base.in_type = evs_type_ref(in);
     w->opt = opt;
+    w->family = &evs__window_sliced;
+    w->family->setup(w);
     w->clock = EVS_TIME_NONE;
     w->late_tail = &w->late;
     evs__heap_init(&w->result.dirty, ctx, SIZE_MAX);

@@ -3,8 +3,9 @@
  *
  *   "EVSW" | version | length of the body | body | CRC-32C of all before
  *
- *   body: plan line | watermark, clock | slots | keys | slices, closed ones first | late batches
- *   slice: closed? start end | groups: key, flags | states of each aggregate
+ *   body: plan line | watermark, clock | slots | keys | progress | slices, closed ones first | late
+ *         batches
+ *   slice: bits (closed, flagged) start end floor | groups: key, flags | states of each aggregate
  *
  * Keys are numbered anew: only those that some group has are written, each once. Of a closed slice
  * only what has not been given out is written. Numbers are little endian.
@@ -16,9 +17,13 @@
 #include "engine/window.h"
 
 #define MAGIC 0x57535645u /* "EVSW" */
-#define VERSION 1u
+#define VERSION 2u
 #define HEADER_BYTES 16u /* magic, version, length */
 #define NO_KEY UINT32_MAX
+#define BIT_CLOSED 1u
+#define BIT_FLAGGED 2u
+#define PROGRESS_FLUSHING 1u
+#define PROGRESS_CHANGED 2u
 
 /* ---- write ---- */
 
@@ -90,9 +95,10 @@ static evs_status write_slice(writer *s, evs__slice *slice, bool closed)
         s->index = index;
         s->index_capacity = slice->count;
     }
-    put_u8(s->out, closed);
+    put_u8(s->out, (uint8_t)((closed ? BIT_CLOSED : 0) | (slice->flagged ? BIT_FLAGGED : 0)));
     put_i64(s->out, slice->start);
     put_i64(s->out, slice->end);
+    put_i64(s->out, slice->floor);
     put_u32(s->out, count);
     for (uint32_t g = 0; g < slice->count; g++) {
         if (!is_written(slice, closed, g))
@@ -111,6 +117,17 @@ static evs_status write_slice(writer *s, evs__slice *slice, bool closed)
     return status;
 }
 
+/* of windows that overlap: which have been made, which the flush under way has given out */
+static void write_progress(const evs__window_op *w, evs__buffer *out)
+{
+    const evs__slicing *p = &w->slicing;
+
+    put_u8(out,
+           (uint8_t)((p->flushing ? PROGRESS_FLUSHING : 0) | (p->changed ? PROGRESS_CHANGED : 0)));
+    put_i64(out, p->made);
+    put_i64(out, p->flushed);
+}
+
 static evs_status write_state(writer *s)
 {
     const evs__state *state = s->w->state;
@@ -125,6 +142,7 @@ static evs_status write_state(writer *s)
         write_keys_of(s, state->order.items[i].value, false);
     if (!s->out->status)
         memcpy(s->out->data + count_at, &s->key_count, sizeof(s->key_count));
+    write_progress(s->w, s->out);
     put_u32(s->out, slices);
     for (evs__slice *slice = state->closed; slice && !status; slice = slice->next)
         status = write_slice(s, slice, true);
@@ -212,6 +230,8 @@ typedef struct restored {
     evs__state *state;
     evs__merge_time time;
     int64_t clock;
+    uint8_t progress;
+    int64_t made, flushed;
     uint32_t *ids; /* by number in the snapshot */
     uint32_t key_count;
     evs__late_node *late, **late_tail;
@@ -244,24 +264,36 @@ static evs_status read_keys(restored *s)
 }
 
 typedef struct slice_head {
-    uint8_t closed;
-    int64_t start, end;
+    uint8_t bits;
+    evs__slice_bounds bounds;
     uint32_t count;
 } slice_head;
 
+static bool is_known(const evs__state *s, const evs__slice_bounds *b)
+{
+    const evs__slice *slice = evs__state_find(s, b->start);
+
+    while (slice && slice->floor != b->floor)
+        slice = slice->older;
+    return slice != NULL;
+}
+
 static bool read_head(restored *s, slice_head *h)
 {
-    const evs_window_options *o = &s->w->opt;
-    int64_t start, end;
+    bool closed;
 
-    if (!evs__read(&s->in, &h->closed, 1) || !evs__read(&s->in, &h->start, 8) ||
-        !evs__read(&s->in, &h->end, 8) || !evs__read(&s->in, &h->count, 4))
+    if (!evs__read(&s->in, &h->bits, 1) || !evs__read(&s->in, &h->bounds.start, 8) ||
+        !evs__read(&s->in, &h->bounds.end, 8) || !evs__read(&s->in, &h->bounds.floor, 8) ||
+        !evs__read(&s->in, &h->count, 4))
         return false;
-    evs__window_slice_of(o, h->start, &start, &end);
-    /* a window that exists, once; never more groups than bytes for them */
-    return h->closed <= 1 && start == h->start && end == h->end &&
+    closed = h->bits & BIT_CLOSED;
+    if (h->bits > (BIT_CLOSED | BIT_FLAGGED) ||
+        (!(h->bits & BIT_FLAGGED) == s->state->flagged && !closed))
+        return false;
+    /* a slice that can exist, once; never more groups than bytes for them */
+    return s->w->family->check(s->w, &h->bounds, closed) &&
            h->count <= evs__reader_left(&s->in) / sizeof(uint32_t) && h->count <= s->key_count &&
-           (h->closed || !evs__state_find(s->state, h->start));
+           (closed || !is_known(s->state, &h->bounds));
 }
 
 static evs_status read_groups(restored *s, evs__slice *slice, uint32_t count, bool closed)
@@ -271,8 +303,8 @@ static evs_status read_groups(restored *s, evs__slice *slice, uint32_t count, bo
         uint8_t flags = 0;
         if (!evs__read(&s->in, &number, sizeof(number)) || number >= s->key_count)
             return EVS_ERR_CORRUPT;
-        if (slice->flags &&
-            (!evs__read(&s->in, &flags, 1) || flags > (EVS__GROUP_DIRTY | EVS__GROUP_EMITTED)))
+        if (slice->flags && (!evs__read(&s->in, &flags, 1) ||
+                             flags > (EVS__GROUP_DIRTY | EVS__GROUP_EMITTED | EVS__GROUP_FLUSHING)))
             return EVS_ERR_CORRUPT;
         evs__slice_groups(s->state, slice, &s->ids[number], 1, &group);
         if (group != g)
@@ -282,6 +314,7 @@ static evs_status read_groups(restored *s, evs__slice *slice, uint32_t count, bo
                 return EVS_ERR_CORRUPT;
             slice->flags[g] = flags;
             slice->dirty += (flags & EVS__GROUP_DIRTY) != 0;
+            slice->flushing += (flags & EVS__GROUP_FLUSHING) != 0;
         }
     }
     return EVS_OK;
@@ -309,29 +342,33 @@ static evs_status read_slice(restored *s, int64_t *last_closed)
 {
     evs__slice *slice = NULL;
     slice_head h = {0};
+    bool closed;
     uint64_t open_groups = s->state->open_groups;
     evs_status status;
 
-    if (!read_head(s, &h) || (h.closed && h.end < *last_closed))
+    if (!read_head(s, &h))
         return EVS_ERR_CORRUPT;
-    status = evs__slice_new(s->state, h.start, h.end, &slice);
+    closed = h.bits & BIT_CLOSED;
+    if (closed && s->w->slicing.whole && h.bounds.end < *last_closed)
+        return EVS_ERR_CORRUPT;
+    status = evs__slice_new(s->state, &h.bounds, h.bits & BIT_FLAGGED, &slice);
     if (status)
         return status;
     status = evs__slice_reserve(s->state, slice, h.count);
     if (!status)
-        status = read_groups(s, slice, h.count, h.closed);
+        status = read_groups(s, slice, h.count, closed);
     if (!status)
         status = read_states(s, slice);
     /* the slice is not in the state yet: adding it counts its groups */
     s->state->open_groups = open_groups;
-    if (!status && !h.closed)
+    if (!status && !closed)
         status = evs__state_add_open(s->state, slice);
     if (status) {
         evs__slice_free(s->state, slice);
         return status;
     }
-    if (h.closed) {
-        *last_closed = h.end;
+    if (closed) {
+        *last_closed = h.bounds.end;
         evs__state_add_closed(s->state, slice);
     }
     return EVS_OK;
@@ -343,7 +380,9 @@ static evs_status read_slices(restored *s)
     uint32_t count;
     evs_status status = EVS_OK;
 
-    if (!evs__read(&s->in, &count, sizeof(count)))
+    if (!evs__read(&s->in, &s->progress, 1) || !evs__read(&s->in, &s->made, 8) ||
+        !evs__read(&s->in, &s->flushed, 8) || !evs__read(&s->in, &count, sizeof(count)) ||
+        s->progress > (PROGRESS_FLUSHING | PROGRESS_CHANGED))
         return EVS_ERR_CORRUPT;
     for (; count && !status; count--)
         status = read_slice(s, &last_closed);
@@ -454,6 +493,11 @@ static void swap_in(evs__window_op *w, restored *s)
     evs__merge_time old_time = w->time;
 
     evs__window_drop_late(w);
+    w->family->reset(w);
+    w->slicing.made = s->made;
+    w->slicing.flushed = s->flushed;
+    w->slicing.flushing = s->progress & PROGRESS_FLUSHING;
+    w->slicing.changed = s->progress & PROGRESS_CHANGED;
     w->state = s->state;
     w->time = s->time;
     w->clock = s->clock;

@@ -66,12 +66,25 @@ static void duration(evs__buffer *out, const char *label, int64_t ms)
     evs__buffer_printf(out, "%s%.*s", label, (int)len, text);
 }
 
+static void explain_kind(const evs_window_options *w, evs__buffer *out)
+{
+    if (w->kind == EVS_WINDOW_HOPPING) {
+        duration(out, "hopping ", w->size_ms);
+        duration(out, ", advance ", w->advance_ms);
+    } else if (w->kind == EVS_WINDOW_CUMULATING) {
+        duration(out, "cumulating ", w->size_ms);
+        duration(out, ", step ", w->step_ms);
+    } else {
+        duration(out, "tumbling ", w->size_ms);
+    }
+}
+
 static void explain_window(const evs__node *n, uint32_t depth, evs__buffer *out)
 {
     const evs_window_options *w = &n->window;
     evs__buffer_printf(out, ": %s by (%s)\n", n->text2, n->text);
     indent(out, depth + 1);
-    duration(out, "tumbling ", w->size_ms);
+    explain_kind(w, out);
     if (w->offset_ms)
         duration(out, ", offset ", w->offset_ms);
     duration(out, ", grace ", w->grace_ms);
@@ -83,6 +96,10 @@ static void explain_window(const evs__node *n, uint32_t depth, evs__buffer *out)
     else
         evs__buffer_printf(out, "exchange: %lld shards by key\n",
                            (long long)evs_config_int(n->plan->config, "exchange.partitions"));
+    if (w->late == EVS_LATE_ALL_WINDOWS) {
+        indent(out, depth + 1);
+        evs__buffer_text(out, "late: refused by all windows\n");
+    }
     if (!evs__node_late(n)) {
         indent(out, depth + 1);
         evs__buffer_text(out, "late rows: dead letters\n");

@@ -53,10 +53,16 @@ static void canonical_source(const evs__node *n, evs__buffer *out)
 static void canonical_window(const evs__node *n, evs__buffer *out)
 {
     const evs_window_options *w = &n->window;
-    evs__buffer_printf(out,
-                       " kind %d size %lld offset %lld grace %lld emit %d time %d null %d by (",
+    evs__buffer_printf(out, " kind %d size %lld offset %lld grace %lld emit %d time %d null %d",
                        w->kind, (long long)w->size_ms, (long long)w->offset_ms,
                        (long long)w->grace_ms, w->emit, w->time, w->null_key);
+    if (w->advance_ms)
+        evs__buffer_printf(out, " advance %lld", (long long)w->advance_ms);
+    if (w->step_ms)
+        evs__buffer_printf(out, " step %lld", (long long)w->step_ms);
+    if (w->late == EVS_LATE_ALL_WINDOWS)
+        evs__buffer_text(out, " late all");
+    evs__buffer_text(out, " by (");
     canonical_text(n->plan, n->text, out);
     evs__buffer_text(out, ") aggregate (");
     canonical_text(n->plan, n->text2, out);

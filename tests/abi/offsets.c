@@ -237,7 +237,7 @@ FIELD(struct evs_field_binding, kind, 24, 4);
 FIELD(struct evs_field_binding, reserved, 28, 4);
 
 /* evstream/window.h */
-SIZE(struct evs_window_options, 64);
+SIZE(struct evs_window_options, 88);
 FIELD(struct evs_window_options, struct_size, 0, 8);
 FIELD(struct evs_window_options, size_ms, 8, 8);
 FIELD(struct evs_window_options, offset_ms, 16, 8);
@@ -248,5 +248,9 @@ FIELD(struct evs_window_options, kind, 48, 4);
 FIELD(struct evs_window_options, emit, 52, 4);
 FIELD(struct evs_window_options, time, 56, 4);
 FIELD(struct evs_window_options, null_key, 60, 4);
+FIELD(struct evs_window_options, advance_ms, 64, 8);
+FIELD(struct evs_window_options, step_ms, 72, 8);
+FIELD(struct evs_window_options, late, 80, 4);
+FIELD(struct evs_window_options, reserved, 84, 4);
 
 #endif

@@ -123,7 +123,11 @@ static void test_new_option_out_of_range_is_named(void **state)
     BAD(out_of_orderness_ms, -1);
     BAD(state_bytes_max, 0);
     BAD(kind, 0);
-    BAD(kind, 2);
+    BAD(kind, 1000);
+    BAD(advance_ms, 3);
+    BAD(step_ms, 3);
+    BAD(late, 3);
+    BAD(reserved, 1);
     BAD(emit, 0);
     BAD(emit, 3);
     BAD(time, 3);

@@ -1,16 +1,12 @@
 /*
- * window_model.c: the definition. A row belongs to the window that has its time; it is late when
- * that window's end and grace are not above the watermark including the row; a window's result is
- * the aggregates over the rows taken. Everything is computed from the list of rows each time.
+ * window_model.c: the definition. A row belongs to every window that has its time, but a window
+ * refuses it when its end and grace are not above the watermark including the row; a row that was
+ * refused is late; a window's result is the aggregates over the rows it took. Everything is
+ * computed from the list of rows each time.
  */
 #include "window_model.h"
 
 #include <string.h>
-
-static bool same_group(const model_row *a, const model_row *b)
-{
-    return a->start == b->start && !a->key == !b->key && (!a->key || !strcmp(a->key, b->key));
-}
 
 static void move_time(model *m)
 {
@@ -33,49 +29,103 @@ void model_slot(model *m, int slot, int64_t watermark, bool idle)
     move_time(m);
 }
 
-static bool overflows(const model *m, const model_row *row)
+static int64_t floor_to(int64_t t, int64_t offset, int64_t size)
+{
+    int64_t rest = (t - offset) % size;
+    return t - (rest < 0 ? rest + size : rest);
+}
+
+/* the windows that have time t, in order of their end; returns how many */
+static int windows_of(const model *m, int64_t t, model_window *ret)
+{
+    int64_t start = floor_to(t, m->offset, m->cumulating ? m->size : m->advance);
+    int n = 0;
+    if (m->cumulating) {
+        for (int64_t end = start + m->advance; end <= start + m->size; end += m->advance)
+            ret[n] = (model_window){start, end}, n += end > t;
+        return n;
+    }
+    while (start - m->advance + m->size > t)
+        start -= m->advance;
+    for (; start <= t; start += m->advance)
+        ret[n++] = (model_window){start, start + m->size};
+    return n;
+}
+
+static bool refuses(const model *m, model_window w, const model_row *row)
+{
+    return w.end + m->grace <= row->watermark;
+}
+
+/* time is cut where windows begin and end: results are in order of these slices */
+static int64_t slice_of(const model *m, int64_t t)
+{
+    int64_t begun = floor_to(t, m->offset, m->advance);
+    int64_t ended = floor_to(t, m->offset + m->size, m->advance);
+    return begun > ended ? begun : ended;
+}
+
+static bool same_key(const model_row *a, const model_row *b)
+{
+    return !a->key == !b->key && (!a->key || !strcmp(a->key, b->key));
+}
+
+static bool takes(const model *m, model_window w, const model_row *row)
+{
+    return row->time >= w.start && row->time < w.end && !refuses(m, w, row);
+}
+
+static bool overflows(const model *m, model_window w, const model_row *row)
 {
     evs__int128 sum = row->value, other = row->other;
     for (int i = 0; i < m->taken_count; i++) {
-        sum += same_group(&m->taken[i], row) ? m->taken[i].value : 0;
-        other += same_group(&m->taken[i], row) ? m->taken[i].other : 0;
+        bool same = takes(m, w, &m->taken[i]) && same_key(&m->taken[i], row);
+        sum += same ? m->taken[i].value : 0;
+        other += same ? m->taken[i].other : 0;
     }
     return sum > INT64_MAX || sum < INT64_MIN || other > INT64_MAX || other < INT64_MIN;
 }
 
 void model_push(model *m, model_row row)
 {
-    int64_t delay = m->stream_time ? 0 : m->out_of_orderness, rest;
+    int64_t delay = m->stream_time ? 0 : m->out_of_orderness;
     bool timed = row.time != MODEL_NO_TIME;
+    model_window w[MODEL_WINDOWS_MAX];
+    int n = 0;
 
     model_slot(m, row.slot, timed ? row.time - delay : INT64_MIN, false);
-    rest = timed ? (row.time - m->offset) % m->size : 0;
-    row.start = row.time - (rest < 0 ? rest + m->size : rest);
     row.watermark = m->watermark;
     row.since = m->flushes;
-    if (!timed || (!row.key && !m->group_null_key))
+    if (!timed || (!row.key && !m->group_null_key)) {
         m->rejected++;
-    else if (row.start + m->size + m->grace <= m->watermark)
+        return;
+    }
+    n = windows_of(m, row.time, w);
+    for (row.refused = 0; row.refused < n && refuses(m, w[row.refused], &row);)
+        row.newest = w[row.refused++];
+    row.accepted = n - row.refused;
+    if (row.refused && (!row.accepted || !m->late_all))
         m->late[m->late_count++] = row;
-    else if (overflows(m, &row))
+    if (row.accepted && overflows(m, w[n - 1], &row))
         m->rejected++;
-    else
+    else if (row.accepted)
         m->taken[m->taken_count++] = row;
 }
 
-static void print_result(const model *m, const model_row *first, bool update, evs__buffer *out)
+static void
+print_result(const model *m, model_window w, const model_row *first, bool update, evs__buffer *out)
 {
     int64_t count = 0, n = 0, other = 0, sum = 0, low = INT64_MAX, high = INT64_MIN, distinct = 0;
     for (int i = 0; i < m->taken_count; i++) {
         const model_row *r = &m->taken[i];
-        bool seen = !same_group(r, first) || !r->has_value;
-        count += same_group(r, first);
-        other += same_group(r, first) ? r->other : 0;
+        bool mine = takes(m, w, r) && same_key(r, first), seen = !mine || !r->has_value;
+        count += mine;
+        other += mine ? r->other : 0;
         for (int j = 0; j < i && !seen; j++)
-            seen = same_group(&m->taken[j], first) && m->taken[j].has_value &&
-                   m->taken[j].value == r->value;
+            seen = takes(m, w, &m->taken[j]) && same_key(&m->taken[j], first) &&
+                   m->taken[j].has_value && m->taken[j].value == r->value;
         distinct += !seen;
-        if (!same_group(r, first) || !r->has_value)
+        if (!mine || !r->has_value)
             continue;
         n++;
         sum += r->value;
@@ -83,8 +133,8 @@ static void print_result(const model *m, const model_row *first, bool update, ev
         high = r->value > high ? r->value : high;
     }
     evs__buffer_printf(out, "%c%s %lld %lld %lld", update ? '~' : '+',
-                       first->key ? first->key : "NULL", (long long)first->start,
-                       (long long)(first->start + m->size), (long long)count);
+                       first->key ? first->key : "NULL", (long long)w.start, (long long)w.end,
+                       (long long)count);
     if (n)
         evs__buffer_printf(out, " %lld %lld %lld %lld ", (long long)sum, (long long)low,
                            (long long)high, (long long)distinct);
@@ -95,53 +145,63 @@ static void print_result(const model *m, const model_row *first, bool update, ev
     evs__buffer_printf(out, " %lld\n", (long long)other);
 }
 
-static bool is_first(const model *m, int row)
+/* the keys of a window, or those that changed since the last flush */
+static void print_window(const model *m, model_window w, bool changes, evs__buffer *out)
 {
-    for (int i = 0; i < row; i++) {
-        if (same_group(&m->taken[i], &m->taken[row]))
-            return false;
+    bool done[MODEL_ROWS_MAX] = {false};
+    for (;;) {
+        const model_row *first = NULL;
+        bool changed = !changes, update = false;
+        for (int i = 0; i < m->taken_count; i++) {
+            const model_row *r = &m->taken[i];
+            if (!done[i] && takes(m, w, r) &&
+                (!first || slice_of(m, r->time) < slice_of(m, first->time)))
+                first = r;
+        }
+        if (!first)
+            return;
+        for (int i = 0; i < m->taken_count; i++) {
+            const model_row *r = &m->taken[i];
+            if (!takes(m, w, r) || !same_key(r, first))
+                continue;
+            done[i] = true;
+            changed = changed || r->since == m->flushes;
+            update = update || (changes && r->since < m->flushes);
+        }
+        if (changed)
+            print_result(m, w, first, update, out);
     }
-    return true;
 }
 
-/* the next window start above `after`, or INT64_MAX */
-static int64_t next_start(const model *m, int64_t after)
+/* the next window after `last` by end that took a row */
+static bool next_window(const model *m, model_window *last)
 {
-    int64_t next = INT64_MAX;
+    model_window next = {0, INT64_MAX}, w[MODEL_WINDOWS_MAX];
     for (int i = 0; i < m->taken_count; i++) {
-        if (m->taken[i].start > after && m->taken[i].start < next)
-            next = m->taken[i].start;
+        int n = windows_of(m, m->taken[i].time, w);
+        for (int j = 0; j < n; j++) {
+            if (w[j].end > last->end && w[j].end < next.end && takes(m, w[j], &m->taken[i]))
+                next = w[j];
+        }
     }
-    return next;
+    *last = next;
+    return next.end != INT64_MAX;
 }
 
 void model_final(const model *m, evs__buffer *out)
 {
-    int64_t start = INT64_MIN;
-    while ((start = next_start(m, start)) != INT64_MAX) {
-        for (int i = 0; i < m->taken_count; i++) {
-            if (m->taken[i].start == start && is_first(m, i) &&
-                start + m->size + m->grace <= m->watermark)
-                print_result(m, &m->taken[i], false, out);
-        }
+    model_window w = {0, INT64_MIN};
+    while (next_window(m, &w)) {
+        if (w.end + m->grace <= m->watermark)
+            print_window(m, w, false, out);
     }
 }
 
 void model_changes(model *m, evs__buffer *out)
 {
-    int64_t start = INT64_MIN;
-    while ((start = next_start(m, start)) != INT64_MAX) {
-        for (int i = 0; i < m->taken_count; i++) {
-            bool changed = false;
-            if (m->taken[i].start != start || !is_first(m, i))
-                continue;
-            for (int j = i; j < m->taken_count; j++)
-                changed = changed || (same_group(&m->taken[i], &m->taken[j]) &&
-                                      m->taken[j].since == m->flushes);
-            if (changed)
-                print_result(m, &m->taken[i], m->taken[i].since < m->flushes, out);
-        }
-    }
+    model_window w = {0, INT64_MIN};
+    while (next_window(m, &w))
+        print_window(m, w, true, out);
     m->flushes++;
 }
 
@@ -149,8 +209,9 @@ void model_late(const model *m, evs__buffer *out)
 {
     for (int i = 0; i < m->late_count; i++) {
         const model_row *r = &m->late[i];
-        evs__buffer_printf(out, "%lld %s %lld %lld %lld\n", (long long)r->time,
-                           r->key ? r->key : "NULL", (long long)r->start,
+        evs__buffer_printf(out, "%lld %s %lld %lld %d %d %lld %lld\n", (long long)r->time,
+                           r->key ? r->key : "NULL", (long long)r->newest.start,
+                           (long long)r->newest.end, r->refused, r->accepted,
                            (long long)(r->watermark - r->time), (long long)r->watermark);
     }
 }

@@ -1,5 +1,5 @@
 /*
- * window_model.h: tumbling windows as the definition reads, row by row, without any cleverness.
+ * window_model.h: windows as the definition reads, row by row, without any cleverness.
  */
 #ifndef EVS_TESTS_WINDOW_MODEL_H
 #define EVS_TESTS_WINDOW_MODEL_H
@@ -12,6 +12,12 @@
 
 #define MODEL_NO_TIME INT64_MIN
 #define MODEL_SLOTS_MAX 4
+#define MODEL_ROWS_MAX 400
+#define MODEL_WINDOWS_MAX 64 /* that a row is in */
+
+typedef struct model_window {
+    int64_t start, end;
+} model_window;
 
 typedef struct model_row {
     int slot;
@@ -19,15 +25,17 @@ typedef struct model_row {
     const char *key; /* NULL: the NULL key */
     bool has_value;
     int64_t value;
-    int64_t other;     /* of a second sum, never NULL */
-    int64_t start;     /* of its window */
-    int64_t watermark; /* of the task, including this row */
-    int since;         /* number of the flush that shows it first */
+    int64_t other;         /* of a second sum, never NULL */
+    int64_t watermark;     /* of the task, including this row */
+    int refused, accepted; /* windows */
+    model_window newest;   /* refused */
+    int since;             /* number of the flush that shows it first */
 } model_row;
 
 typedef struct model {
-    int64_t size, offset, grace, out_of_orderness;
-    bool group_null_key, stream_time;
+    int64_t size, advance, offset, grace, out_of_orderness; /* tumbling: advance is size */
+    bool cumulating;                                        /* advance is the step */
+    bool group_null_key, stream_time, late_all;
     int slots;
     struct {
         int64_t watermark;
