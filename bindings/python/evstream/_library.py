@@ -42,7 +42,8 @@ class WindowOptions(Structure):
     _fields_ = [("struct_size", c_size_t), ("size_ms", c_int64), ("offset_ms", c_int64),
                 ("grace_ms", c_int64), ("out_of_orderness_ms", c_int64),
                 ("state_bytes_max", c_int64), ("kind", c_int32), ("emit", c_int32),
-                ("time", c_int32), ("null_key", c_int32)]
+                ("time", c_int32), ("null_key", c_int32), ("advance_ms", c_int64),
+                ("step_ms", c_int64), ("late", c_int32), ("reserved", c_int32)]
 
 
 class Header(Structure):
@@ -211,6 +212,7 @@ PROTOTYPES: dict[str, tuple] = {
     "evs_consumer_commit": (c_int, _P, _OUT),
     "evs_consumer_close": (_P, _P),
     "evs_window_options_init": (None, POINTER(WindowOptions)),
+    "evs_window_options_init_size": (None, POINTER(WindowOptions), c_size_t),
     "evs_window_new": (c_int, _P, _P, _S, _S, POINTER(WindowOptions), _OUT, _OUT),
     "evs_window_unref": (_P, _P),
     "evs_window_result_type": (_P, _P),
@@ -329,7 +331,10 @@ def init(struct_type: Type[_T], function: str) -> _T:
     if struct_type not in _filled:
         memory = bytearray(max(_ROOM, ctypes.sizeof(struct_type)))
         struct = struct_type.from_buffer(memory)
-        getattr(lib, function)(ctypes.byref(struct))
+        if function.endswith("_size"):
+            getattr(lib, function)(ctypes.byref(struct), ctypes.sizeof(struct_type))
+        else:
+            getattr(lib, function)(ctypes.byref(struct))
         if not ctypes.sizeof(struct_type) <= struct.struct_size <= len(memory):
             raise ImportError("%s says %d bytes, this package knows %d: library %s does not fit" % (
                 function, struct.struct_size, ctypes.sizeof(struct_type), version()))

@@ -60,7 +60,7 @@ class Tumbling:
 
     def to_c(self, out_of_orderness: Duration = FOREVER) -> WindowOptions:
         """The C struct."""
-        options = init(WindowOptions, "evs_window_options_init")
+        options = init(WindowOptions, "evs_window_options_init_size")
         options.size_ms = milliseconds(self.size, "size")
         options.offset_ms = milliseconds(self.offset, "offset")
         options.grace_ms = milliseconds(self.grace, "grace")
