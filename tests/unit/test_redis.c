@@ -62,12 +62,11 @@ static bool answer(struct server *s, int fd)
     return write(fd, text, strlen(text)) > 0;
 }
 
-static void *serve(void *arg)
+static void serve_one(struct server *s, int fd)
 {
-    struct server *s = arg;
-    int fd = accept(s->listener, NULL, NULL);
-    bool open = fd >= 0;
+    bool open = true;
 
+    s->len = s->at = s->commands = 0;
     while (open) {
         ssize_t n = read(fd, s->got + s->len, sizeof(s->got) - 1 - s->len);
         if (n <= 0)
@@ -77,7 +76,19 @@ static void *serve(void *arg)
             open = answer(s, fd);
     }
     close(fd);
-    return NULL;
+}
+
+/* one connection after the other, until the listener is shut */
+static void *serve(void *arg)
+{
+    struct server *s = arg;
+
+    for (;;) {
+        int fd = accept(s->listener, NULL, NULL);
+        if (fd < 0)
+            return NULL;
+        serve_one(s, fd);
+    }
 }
 
 static int setup(void **state)
@@ -105,22 +116,28 @@ static int teardown(void **state)
     return 0;
 }
 
+static const kit_sink_shape shape = {"page VARCHAR NOT NULL, views BIGINT, load DOUBLE", 1, 0,
+                                     "app", "out"};
+
 static void begin(const evs_options *options)
 {
-    static const kit_sink_shape shape = {"page VARCHAR NOT NULL, views BIGINT, load DOUBLE", 1, 0,
-                                         "app", "out"};
     evs_error *err = NULL;
     assert_int_equal(pthread_create(&server.thread, NULL, serve, &server), 0);
     assert_evs_ok(kit_sink_open(ctx, evs_module_connector(), &shape, options, &sink, &err), err);
 }
 
-static void end(void)
+static void end_server(void)
 {
-    kit_sink_close(&sink);
     shutdown(server.listener, SHUT_RDWR);
     pthread_join(server.thread, NULL);
     close(server.listener);
     server.got[server.len] = '\0';
+}
+
+static void end(void)
+{
+    kit_sink_close(&sink);
+    end_server();
 }
 
 static void write_ok(const char *rows)
@@ -213,6 +230,34 @@ static void test_flush_lost_connection_is_an_error(void **state)
     end();
 }
 
+static evs_status write_scenario(evs_context *context, void *user_data)
+{
+    kit_sink s;
+    evs_error *err = NULL;
+    evs_status status = kit_sink_open(context, evs_module_connector(), &shape, user_data, &s, &err);
+
+    if (!status) {
+        evs_batch *batch =
+            kit_batch(ctx, s.schema, "{\"page\":\"/a\",\"views\":12}\n{\"page\":\"/b\"}");
+        status = kit_sink_write_batch(&s, batch, &err);
+        evs_batch_unref(batch);
+    }
+    if (!status)
+        status = s.f->flush(s.sink, 1000, &err);
+    if (s.sink)
+        kit_sink_close(&s);
+    evs_error_unref(err);
+    return status;
+}
+
+static void test_write_without_memory_is_clean(void **state)
+{
+    (void)state;
+    assert_int_equal(pthread_create(&server.thread, NULL, serve, &server), 0);
+    evs_test_oom_sweep(write_scenario, (void *)SINK("ttl.ms", "1s"));
+    end_server();
+}
+
 int main(int argc, char **argv)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -222,6 +267,7 @@ int main(int argc, char **argv)
         TEST(test_write_many_rows_reads_answers_between),
         TEST(test_flush_refused_command_is_told_once),
         TEST(test_flush_lost_connection_is_an_error),
+        TEST(test_write_without_memory_is_clean),
     };
     cmocka_set_test_filter(argc > 1 ? argv[1] : NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);

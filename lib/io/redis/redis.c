@@ -267,7 +267,7 @@ static evs_status connect_now(redis_sink *s, evs_error **reterr)
     }
     if (!status) {
         s->redis->reader->fn = (redisReplyObjectFunctions *)&counted; /* it is only read */
-        redisReaderSetPrivdata(s->redis->reader, s);
+        s->redis->reader->privdata = s;
     }
     return status;
 }
