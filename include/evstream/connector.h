@@ -208,6 +208,8 @@ typedef struct evs_sink_functions {
      * Write the selected rows of a batch; kinds tell insert, update, delete. EVS_AGAIN: no room for
      * all of it now: call again with the same batch, and the sink goes on where it stopped. A row
      * that can never be written is told to `failed` (physical row) and the rest goes on.
+     * EVS_ERR_STATE of a sink with abort(): what was written since the last commit is gone; abort()
+     * is called, the pipeline goes back to the last epoch and replays.
      */
     evs_status (*write)(void *sink,
                         evs_batch *batch,

@@ -312,6 +312,24 @@ static evs_status handle_failure(evs__runtime *rt, int64_t now_ms, evs_error *e,
     return give_up(rt, now_ms, e, reterr);
 }
 
+/* a sink lost what was written to it; its trouble says why */
+static evs_status replay(evs__runtime *rt, int64_t now_ms, evs_error **reterr)
+{
+    evs_error *why = NULL;
+    atomic_store(&rt->replay, false);
+    for (uint32_t i = 0; !why && i < rt->sink_count; i++) {
+        evs__sink *s = &rt->sinks[i];
+        pthread_mutex_lock(&s->lock);
+        if (s->trouble && evs_error_status(s->trouble) == EVS_ERR_STATE)
+            why = evs__error_ref(s->trouble);
+        pthread_mutex_unlock(&s->lock);
+    }
+    if (!why)
+        evs__fail(rt->ctx, &why, EVS_ERR_STATE, "a sink lost what was written");
+    evs__metric_add(rt->commit_failures, 1);
+    return give_up(rt, now_ms, why, reterr);
+}
+
 static void begin(evs__runtime *rt)
 {
     evs__commit *c = &rt->commit;
@@ -336,6 +354,8 @@ evs_status evs__commit_step(evs__runtime *rt, int64_t wait_ms, evs_error **reter
         c->retry_ms = INT64_MIN;
         if (c->phase == EVS__COMMIT_ABORT)
             return go_back(rt, now_ms, reterr);
+        if (c->phase < EVS__COMMIT_SNAPSHOT && atomic_load(&rt->replay))
+            return replay(rt, now_ms, reterr);
         status = run_phase(rt, now_ms, wait_ms, &e);
         if (status < 0)
             return handle_failure(rt, now_ms, e, reterr);

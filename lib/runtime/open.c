@@ -381,10 +381,24 @@ static evs_status too_late(evs__runtime *rt, evs_error **reterr)
     return evs__fail(rt->ctx, reterr, EVS_ERR_TIMEOUT, "not connected within connect.timeout.ms");
 }
 
+/* takes the error */
+static void set_trouble(evs__runtime *rt, evs_error *e, bool of_state)
+{
+    evs_error *old = rt->open_trouble;
+    if (of_state && !rt->state_trouble)
+        evs__log(rt->ctx, EVS_LOG_WARNING, "open", "%s", evs_error_message(e));
+    pthread_mutex_lock(&rt->lock);
+    rt->open_trouble = e;
+    rt->state_trouble = of_state;
+    pthread_mutex_unlock(&rt->lock);
+    evs_error_unref(old);
+}
+
 evs_status evs__runtime_open(evs__runtime *rt, evs_error **reterr)
 {
     int64_t now_ms = evs__now_ms(rt);
     evs_error *e = NULL;
+    bool of_state = false;
     evs_status status;
 
     if (rt->phase != EVS__PHASE_OPENING)
@@ -392,8 +406,10 @@ evs_status evs__runtime_open(evs__runtime *rt, evs_error **reterr)
     if (rt->open_retry_ms > now_ms)
         return EVS_AGAIN;
     status = open_ends(rt, &e);
-    if (!status)
+    if (!status) {
+        of_state = true;
         status = open_state(rt, &e);
+    }
     if (!status) {
         rt->next_commit_ms = evs__time_add(now_ms, rt->commit_interval_ms);
         rt->next_tick_ms = now_ms;
@@ -406,8 +422,7 @@ evs_status evs__runtime_open(evs__runtime *rt, evs_error **reterr)
     if (status < 0 && !evs_error_is_retriable(e))
         return evs__error_move(reterr, e);
     if (e) {
-        evs_error_unref(rt->open_trouble);
-        rt->open_trouble = e;
+        set_trouble(rt, e, of_state);
         rt->open_retry_ms = evs__time_add(now_ms, evs__next_backoff(rt, &rt->open_backoff_ms));
     }
     return out_of_time(rt, now_ms) ? too_late(rt, reterr) : EVS_AGAIN;

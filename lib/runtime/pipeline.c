@@ -262,12 +262,14 @@ const char *evs_pipeline_state(evs_pipeline *pipeline)
     phase = rt->phase;
     if (phase == EVS__PHASE_FAILED)
         evs__buffer_printf(out, "failed: %s", evs_error_message(rt->error));
+    else if (phase == EVS__PHASE_OPENING && rt->state_trouble)
+        evs__buffer_printf(out, "retrying: %s", evs_error_message(rt->open_trouble));
+    else if (phase == EVS__PHASE_OPENING)
+        evs__buffer_text(out, "connecting");
     pthread_mutex_unlock(&rt->lock);
-    if (phase == EVS__PHASE_OPENING)
-        return "connecting";
     if (phase == EVS__PHASE_CLOSED || phase == EVS__PHASE_ENDED)
         return "stopped";
-    if (phase != EVS__PHASE_FAILED)
+    if (phase != EVS__PHASE_FAILED && phase != EVS__PHASE_OPENING)
         running_text(rt, out);
     text = evs__buffer_cstr(out);
     return text ? text : "running";

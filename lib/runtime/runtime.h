@@ -302,7 +302,9 @@ struct evs__runtime {
     bool built, recovered;
     int64_t opening_since_ms;
     int64_t open_retry_ms, open_backoff_ms;
-    evs_error *open_trouble;
+    evs_error *open_trouble; /* under lock */
+    bool state_trouble;      /* it is of state.dir; under lock */
+    atomic_bool replay;      /* a sink lost what was written since the last epoch */
 
     evs__commit commit;
     int64_t epoch; /* last committed; 0: none */

@@ -193,7 +193,7 @@ static bool commit_is_due(const evs__runtime *rt, int64_t now_ms)
 {
     if (rt->commit.retry_ms > now_ms)
         return false;
-    if (rt->commit.phase != EVS__COMMIT_IDLE || rt->commit_wanted)
+    if (rt->commit.phase != EVS__COMMIT_IDLE || rt->commit_wanted || atomic_load(&rt->replay))
         return true;
     return atomic_load(&rt->dirty) && now_ms >= rt->next_commit_ms;
 }

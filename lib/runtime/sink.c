@@ -3,8 +3,10 @@
  *
  * A batch that the sink cannot take now (no room, or a failure that may pass) waits in a queue, in
  * order, with a reference; while anything waits `blocked` is set and no worker takes more input, so
- * the queue is bounded by what one job of each worker emits. Failures that will not pass stop the
- * pipeline; rows that can never be written become dead letters, stage "sink".
+ * the queue is bounded by what one job of each worker emits. A sink whose store took back what was
+ * written since the last epoch asks for a replay: the next step of a commit goes back to that
+ * epoch. Other failures that will not pass stop the pipeline; rows that can never be written become
+ * dead letters, stage "sink".
  */
 #include "runtime/runtime.h"
 
@@ -104,6 +106,12 @@ static evs_status try_write(evs__sink *s, evs_batch *batch, int64_t now_ms, evs_
         return EVS_AGAIN;
     }
     evs__node_prefix(s->node, &e);
+    if (status == EVS_ERR_STATE && s->fn->abort && !evs_error_is_fatal(e)) {
+        s->trouble = e;
+        s->retry_ms = evs__time_add(now_ms, ROOM_POLL_MS);
+        atomic_store(&s->rt->replay, true);
+        return EVS_AGAIN;
+    }
     evs__error_move(reterr, e);
     return status;
 }

@@ -368,9 +368,7 @@ static void test_full_disk_rolls_back_and_is_replayed(void **state)
     status = kit_sink_write(&sink, rows, &err);
     if (!status)
         status = kit_sink_commit(&sink, 2, "", &err);
-    assert_true(status == EVS_ERR_IO);
-    assert_false(evs_error_is_retriable(err));
-    evs_error_unref(err);
+    assert_evs_error(status, err, EVS_ERR_STATE, "the transaction was rolled back", NULL);
     err = NULL;
     assert_evs_ok(sink.f->abort(sink.sink, &err), err);
     assert_query("SELECT count(*) FROM results", "1");

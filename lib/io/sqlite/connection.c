@@ -209,6 +209,7 @@ void evs__sqlite_close(evs__sqlite *c)
         sqlite3_exec(c->db, "ROLLBACK", NULL, NULL, NULL);
         c->in_transaction = false;
         c->lost = true;
+        snprintf(c->why, sizeof(c->why), "a sink of the file was closed");
     }
     pthread_mutex_unlock(&c->lock);
     if (last && c->listed) {
@@ -230,20 +231,32 @@ static bool is_busy(evs__sqlite *c)
 }
 
 /* FULL, IOERR and others may have rolled the transaction back */
-static void look_for_loss(evs__sqlite *c)
+static void look_for_loss(evs__sqlite *c, const char *what)
 {
     if (c->in_transaction && sqlite3_get_autocommit(c->db)) {
         c->in_transaction = false;
         c->lost = true;
+        snprintf(c->why, sizeof(c->why), "%s: %s", what, sqlite3_errmsg(c->db));
     }
+}
+
+static evs_status fail_lost(evs__sqlite *c, evs_error **reterr)
+{
+    return evs_error_set(c->ctx, reterr, EVS_ERR_STATE,
+                         "sqlite \"%s\": %s; the transaction was rolled back", c->path, c->why);
 }
 
 evs_status evs__sqlite_fail(evs__sqlite *c, const char *what, int64_t busy_ms, evs_error **reterr)
 {
     int code = sqlite3_errcode(c->db);
     bool busy = is_busy(c);
+    /* space comes back */
+    bool passes = busy || code == SQLITE_FULL || code == SQLITE_IOERR;
     evs_status status = EVS_ERR_IO;
 
+    look_for_loss(c, what);
+    if (c->lost)
+        return fail_lost(c, reterr);
     if (code == SQLITE_NOMEM)
         status = EVS_ERR_NOMEM;
     else if (busy)
@@ -260,8 +273,7 @@ evs_status evs__sqlite_fail(evs__sqlite *c, const char *what, int64_t busy_ms, e
     else
         evs_error_set(c->ctx, reterr, status, "sqlite \"%s\": %s: %s", c->path, what,
                       sqlite3_errmsg(c->db));
-    look_for_loss(c);
-    evs_error_annotate(c->ctx, reterr, busy, false, 0, NULL);
+    evs_error_annotate(c->ctx, reterr, passes, false, 0, NULL);
     return status;
 }
 
@@ -270,7 +282,7 @@ evs__sqlite_fail_later(evs__sqlite *c, const char *what, int64_t busy_ms, evs_er
 {
     int64_t now, waited;
 
-    look_for_loss(c);
+    look_for_loss(c, what);
     if (!c->group || !is_busy(c) || c->lost)
         return evs__sqlite_fail(c, what, busy_ms, reterr);
     now = now_ms();
@@ -351,8 +363,7 @@ evs_status evs__sqlite_begin(evs__sqlite *c, int64_t busy_ms, evs_error **reterr
 {
     evs_status status = EVS_OK;
     if (c->lost)
-        return evs_error_set(c->ctx, reterr, EVS_ERR_STATE,
-                             "sqlite \"%s\": the transaction was rolled back", c->path);
+        return fail_lost(c, reterr);
     if (!c->in_transaction && !(status = evs__sqlite_step(c, c->begin, "begin", busy_ms, reterr)))
         c->in_transaction = true;
     return status;

@@ -30,6 +30,7 @@ typedef struct evs__sqlite {
     int64_t busy_since_ms;             /* another process holds the file; -1: nobody */
     bool in_transaction;
     bool lost; /* SQLite rolled the transaction back by itself: abort and replay come next */
+    char why[200];
 } evs__sqlite;
 
 /* whether two paths are one file, also one that is still to be made; false for a database in memory
