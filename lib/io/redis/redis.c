@@ -9,8 +9,8 @@
  * works on one while the next is made; replies read back in runs, everything by flush. Replies are
  * only counted, and errors kept: no object is made of them.
  * Idempotent: the same result written again changes nothing, so an epoch that is replayed after a
- * crash or a lost connection ends equal. A lost connection fails the flush; the pipeline goes back
- * to the last epoch; the next write connects anew.
+ * crash or a lost connection ends equal. A lost connection fails the write or the flush with
+ * EVS_ERR_STATE; the pipeline goes back to the last epoch; the next write connects anew.
  */
 #include <hiredis/hiredis.h>
 #include <stdio.h>
@@ -204,11 +204,14 @@ static evs_status
 connection_fail(redis_sink *s, const char *what, bool retriable, evs_error **reterr)
 {
     char where[300];
+    /* commands were on the way: the epoch is written again */
+    evs_status status = retriable ? EVS_ERR_UNAVAILABLE : EVS_ERR_STATE;
     snprintf(where, sizeof(where), "%s", s->socket ? s->socket : s->host);
-    evs_error_set(s->ctx, reterr, EVS_ERR_UNAVAILABLE, "redis at \"%s\": %s", where, what);
+    evs_error_set(s->ctx, reterr, status, "redis at \"%s\": %s%s", where, what,
+                  retriable ? "" : "; what was not committed is written again");
     evs_error_annotate(s->ctx, reterr, retriable, false, 0, NULL);
     disconnect(s);
-    return EVS_ERR_UNAVAILABLE;
+    return status;
 }
 
 /* one command whose answer must not be an error: AUTH, SELECT */
@@ -435,6 +438,8 @@ static evs_status sink_open(evs_context *context,
                                         reterr)))
         status = s->hash ? choose_fields(s, evs_config_string(config, "fields"), type, reterr)
                          : choose_value(s, config, type, reterr);
+    if (!status) /* a pipeline asks again until connect.timeout.ms has passed */
+        status = connect_now(s, reterr);
     if (status) {
         sink_close(s);
         return status;
