@@ -226,7 +226,7 @@ static void test_flush_lost_connection_is_an_error(void **state)
     begin(SINK("type", "string", "value", "views"));
     write_ok("{\"page\":\"/a\",\"views\":7}\n{\"page\":\"/b\",\"views\":7}");
     status = flush(&err);
-    assert_evs_error(status, err, EVS_ERR_UNAVAILABLE, "redis at \"127.0.0.1\"", NULL);
+    assert_evs_error(status, err, EVS_ERR_STATE, "redis at \"127.0.0.1\"", NULL);
     end();
 }
 
