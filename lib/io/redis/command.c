@@ -1,8 +1,9 @@
 /*
  * io/redis/command.c: RESP, the requests of it: arrays of strings with their lengths.
  *
- * hiredis formats each command into a block of its own and copies it; that is 90 % of the cost of a
- * row. Here a command is appended to those that wait, and hiredis gets a burst of them as one.
+ * hiredis formats each command into a block of its own and copies it; with an object of each reply
+ * that was more than half of a row's instructions. Here a command is appended to those that wait,
+ * and hiredis gets a burst of them as one.
  */
 #include <string.h>
 
