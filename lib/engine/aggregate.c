@@ -56,6 +56,11 @@ static const evs__aggregate_functions *const table[] = {
     &evs__agg_covar_pop,
     &evs__agg_corr,
     &evs__agg_decayed_rate,
+    &evs__agg_approx_count_distinct,
+    &evs__agg_hll,
+    &evs__agg_approx_quantile,
+    &evs__agg_approx_quantiles,
+    &evs__agg_approx_top_k,
 };
 
 const evs__aggregate_functions *const *evs__aggregate_table(size_t *ret_count)

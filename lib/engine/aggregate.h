@@ -86,6 +86,7 @@ typedef struct evs__aggregate_functions {
     const char *usage; /* "min_by(x, by)" */
     const char *gives; /* "BIGINT"; NULL: the type of x */
     const char *doc;   /* a sentence, no trailing dot */
+    const struct evs__sketch_kind *sketch; /* engine/sketch.h, or NULL */
     /* result type for the arguments' (NOT NULL); NULL: the same as the first argument's */
     evs_status (*type)(evs_context *ctx, const evs__aggregate *a, const evs_type **ret);
     /* groups->index is not known yet; NULL: needs nothing */
@@ -238,6 +239,8 @@ extern const evs__aggregate_functions evs__agg_covar_samp, evs__agg_covar_pop, e
 extern const evs__aggregate_functions evs__agg_collect_list, evs__agg_collect_set,
     evs__agg_histogram, evs__agg_string_agg, evs__agg_string_agg_distinct, evs__agg_median;
 extern const evs__aggregate_functions evs__agg_topk, evs__agg_topk_distinct;
+extern const evs__aggregate_functions evs__agg_approx_count_distinct, evs__agg_hll,
+    evs__agg_approx_quantile, evs__agg_approx_quantiles, evs__agg_approx_top_k;
 
 /* result types that many have */
 evs_status evs__agg_type_bigint(evs_context *ctx, const evs__aggregate *a, const evs_type **ret);

@@ -11,10 +11,7 @@
 #define COLUMNS "page VARCHAR, user BIGINT, ms DOUBLE, price DECIMAL(9,2)"
 #define AGGREGATES                                                                                 \
     "count(*) AS n, sum(user), avg(ms), sum(price), min(page), max(page), count_distinct(page), "  \
-    "count(DISTINCT user), sum(DISTINCT user) FILTER (WHERE ms > 0) AS sum_distinct, "             \
-    "last(page), min_by(page, user), collect_list(user), collect_set(page), histogram(page), "     \
-    "string_agg(page, ','), string_agg(DISTINCT page, ','), topk(page, 3), median(ms), "           \
-    "median(DISTINCT price), stddev(ms), corr(ms, user), bool_and(ms > 0), decayed_rate(1, 10)"
+    "count(DISTINCT user)"
 
 typedef struct scenario {
     evs_context *ctx;
