@@ -106,15 +106,12 @@ static evs_status merge_runs(const evs__aggregate *a,
 {
     const evs__bag *source = *from->extra;
     evs_context *ctx = to->account->ctx;
-    uint32_t *map = NULL;
     evs__bag *b = NULL;
     evs_status status;
 
     if (!source)
         return EVS_OK;
     status = evs__bag_of(a, to, indexed, &b);
-    if (!status)
-        status = evs__values_map_new(ctx, &source->values, &map);
     for (uint32_t i = 0; i < to->n && !status; i++) {
         const evs__bag_run *run = evs__agg_state(from, i);
         uint32_t *nodes = NULL;
@@ -123,13 +120,13 @@ static evs_status merge_runs(const evs__aggregate *a,
             status = evs__bag_ordered(source, run, ctx, &nodes);
         for (uint32_t k = 0; k < run->count && !status; k++) {
             const evs__bag_node *node = &source->nodes[nodes[k]];
-            status = evs__values_translate(&source->values, &b->values, map, node->value);
+            uint32_t value = 0;
+            status = evs__values_translate(&source->values, &b->values, node->value, &value);
             if (!status)
-                status = take(a, b, evs__agg_state(to, i), to->index[i], map[node->value], node);
+                status = take(a, b, evs__agg_state(to, i), to->index[i], value, node);
         }
         evs__free(ctx, nodes);
     }
-    evs__free(ctx, map);
     return status;
 }
 

@@ -18,6 +18,10 @@ typedef struct distinct {
     uint64_t *pairs; /* group << 32 | value + 1; 0: empty */
     size_t slots;
     size_t count;
+    /* for merging: values + 1 of group g are listed[starts[g] .. starts[g + 1]); made when `from`,
+     * good while listed_count is count */
+    uint32_t *starts, *listed;
+    size_t start_count, listed_count;
 } distinct;
 
 static void distinct_free(evs__account *account, void *extra)
@@ -25,6 +29,8 @@ static void distinct_free(evs__account *account, void *extra)
     distinct *d = extra;
     evs__intern_free(&d->values);
     evs__account_free(account, d->pairs, d->slots, sizeof(*d->pairs));
+    evs__account_free(account, d->starts, d->start_count, sizeof(*d->starts));
+    evs__account_free(account, d->listed, d->listed_count, sizeof(*d->listed));
     evs__account_free(account, d, 1, sizeof(*d));
 }
 
@@ -123,76 +129,91 @@ distinct_add(const evs__aggregate *a, const evs__agg_groups *g, const evs__agg_r
     return g->n;
 }
 
-/* values of `from` get numbers of `to`: interners of one type keep the same bytes */
-static evs_status translate(const distinct *from, distinct *to, uint32_t *ids)
+/* a value of `from` gets its number in `to`: interners of one type keep the same bytes */
+static evs_status translate(const distinct *from, distinct *to, uint32_t id, uint32_t *ret_id)
 {
-    evs_status status = EVS_OK;
-    for (uint32_t id = 0; id < from->values.high && !status; id++) {
-        const evs__intern_key *k = &from->values.keys[id];
-        uint32_t len = evs__intern_len(&from->values, id);
-        evs__intern_probe p = {k->lo, k->hi, evs__intern_data(&from->values, id), len, 0};
-        if (k->hi >> 56 == EVS__INTERN_LONG)
-            p.hi = (uint64_t)EVS__INTERN_LONG << 56;
-        p.tag = evs__intern_tag(p.lo, p.hi);
-        status = evs__intern_add(&to->values, &p, 1, &ids[id]);
-    }
-    return status;
+    const evs__intern_key *k = &from->values.keys[id];
+    evs__intern_probe p = {k->lo, k->hi, evs__intern_data(&from->values, id),
+                           evs__intern_len(&from->values, id), 0};
+
+    if (k->hi >> 56 == EVS__INTERN_LONG)
+        p.hi = (uint64_t)EVS__INTERN_LONG << 56;
+    p.tag = evs__intern_tag(p.lo, p.hi);
+    return evs__intern_add(&to->values, &p, 1, ret_id);
 }
 
-static void merge_pairs(const evs__agg_groups *to,
-                        distinct *d,
-                        const distinct *source,
-                        const uint32_t *ids,
-                        const uint32_t *group_of)
+/* pairs in order of their groups, by counting; merging comes a few groups at a time and must not
+ * look at all pairs each time */
+static evs_status list_pairs(const evs__agg_groups *g, distinct *d)
 {
-    for (size_t i = 0; i < source->slots; i++) {
-        uint32_t at, group;
-        if (!source->pairs[i])
-            continue;
-        at = group_of[source->pairs[i] >> 32];
-        if (at == UINT32_MAX)
-            continue;
-        group = to->index[at];
-        if (put_pair(d->pairs, d->slots,
-                     (uint64_t)group << 32 | (ids[(uint32_t)source->pairs[i] - 1] + 1))) {
+    size_t starts = (size_t)g->total + 2;
+    evs_status status;
+
+    if (d->starts && d->start_count == starts && d->listed_count == d->count)
+        return EVS_OK;
+    status = evs__account_resize(g->account, (void **)&d->starts, d->start_count, starts,
+                                 sizeof(*d->starts));
+    if (status)
+        return status;
+    d->start_count = starts;
+    status = evs__account_resize(g->account, (void **)&d->listed, d->listed_count, d->count,
+                                 sizeof(*d->listed));
+    if (status) {
+        evs__account_free(g->account, d->starts, d->start_count, sizeof(*d->starts));
+        d->starts = NULL;
+        d->start_count = 0;
+        return status;
+    }
+    d->listed_count = d->count;
+    memset(d->starts, 0, starts * sizeof(*d->starts));
+    for (size_t i = 0; i < d->slots; i++) {
+        if (d->pairs[i])
+            d->starts[(d->pairs[i] >> 32) + 2]++;
+    }
+    for (size_t i = 2; i < starts; i++)
+        d->starts[i] += d->starts[i - 1];
+    /* starts[g + 1] runs up to where g + 1 begins */
+    for (size_t i = 0; i < d->slots; i++) {
+        if (d->pairs[i])
+            d->listed[d->starts[(d->pairs[i] >> 32) + 1]++] = (uint32_t)d->pairs[i];
+    }
+    return EVS_OK;
+}
+
+static evs_status merge_group(const evs__agg_groups *to,
+                              distinct *d,
+                              uint32_t i,
+                              const distinct *source,
+                              uint32_t source_group)
+{
+    uint32_t at = source->starts[source_group], end = source->starts[source_group + 1];
+    evs_status status = reserve_pairs(to, d, end - at);
+
+    for (; at < end && !status; at++) {
+        uint32_t id = 0;
+        status = translate(source, d, source->listed[at] - 1, &id);
+        if (!status && put_pair(d->pairs, d->slots, (uint64_t)to->index[i] << 32 | (id + 1))) {
             d->count++;
-            ++*(int64_t *)evs__agg_state(to, at);
+            ++*(int64_t *)evs__agg_state(to, i);
         }
     }
+    return status;
 }
 
 static evs_status
 distinct_merge(const evs__aggregate *a, const evs__agg_groups *to, const evs__agg_groups *from)
 {
-    const distinct *source = *from->extra;
-    evs_context *ctx = to->account->ctx;
-    uint32_t *ids = NULL, *group_of = NULL; /* place in from->index of a source group */
-    distinct *d = NULL;
+    distinct *source = *from->extra, *d = NULL;
     evs_status status;
 
     (void)a;
     if (!source)
         return EVS_OK;
     status = distinct_of(to, &d);
-    if (status)
-        return status;
-    ids = evs__realloc_array(ctx, NULL, (size_t)source->values.high + 1, sizeof(*ids));
-    group_of = evs__realloc_array(ctx, NULL, (size_t)from->total + 1, sizeof(*group_of));
-    if (!ids || !group_of) {
-        status = EVS_ERR_NOMEM;
-        goto out;
-    }
-    memset(group_of, 0xff, ((size_t)from->total + 1) * sizeof(*group_of));
-    for (uint32_t i = 0; i < from->n; i++)
-        group_of[from->index[i]] = i;
-    status = translate(source, d, ids);
     if (!status)
-        status = reserve_pairs(to, d, source->count);
-    if (!status)
-        merge_pairs(to, d, source, ids, group_of);
-out:
-    evs__free(ctx, ids);
-    evs__free(ctx, group_of);
+        status = list_pairs(from, source);
+    for (uint32_t i = 0; i < from->n && !status; i++)
+        status = merge_group(to, d, i, source, from->index[i]);
     return status;
 }
 

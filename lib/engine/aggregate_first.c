@@ -150,8 +150,6 @@ static inline evs_status merge(const evs__aggregate *a,
                                better_fn better)
 {
     const evs__values *source = *from->extra;
-    evs_context *ctx = to->account->ctx;
-    uint32_t *map = NULL;
     evs__values *v = NULL;
     evs_status status;
 
@@ -159,19 +157,19 @@ static inline evs_status merge(const evs__aggregate *a,
         return EVS_OK;
     status = values_of(a, to, &v);
     if (!status)
-        status = evs__values_map_new(ctx, source, &map);
+        sweep(to, v);
     for (uint32_t i = 0; i < to->n && !status; i++) {
         chosen *s = evs__agg_state(to, i), x = *(chosen *)evs__agg_state(from, i);
+        uint32_t value = 0;
         if (!x.value)
             continue;
-        status = evs__values_translate(source, v, map, x.value - 1);
+        status = evs__values_translate(source, v, x.value - 1, &value);
         if (status)
             break;
-        x.value = map[x.value - 1] + 1;
+        x.value = value + 1;
         if (!s->value || better(v, &x, s))
             *s = x;
     }
-    evs__free(ctx, map);
     return status;
 }
 

@@ -175,8 +175,7 @@ static evs_status frequent_merge(evs__sketches *s,
                                  const evs__aggregate *a,
                                  void **object,
                                  const evs__sketches *source,
-                                 const void *from,
-                                 uint32_t *map)
+                                 const void *from)
 {
     const frequent *y = from;
     evs_status status = *object ? EVS_OK : rebuild(s, object, SLOTS_MIN, 0);
@@ -187,11 +186,12 @@ static evs_status frequent_merge(evs__sketches *s,
         return EVS_ERR_OVERFLOW;
     for (uint32_t i = 0; i < y->slots && !status; i++) {
         const counter *c = &y->counters[i];
+        uint32_t value = 0;
         if (!c->value)
             continue;
-        status = evs__values_translate(&source->values, &s->values, map, c->value - 1);
+        status = evs__values_translate(&source->values, &s->values, c->value - 1, &value);
         if (!status)
-            status = add_count(s, a, object, map[c->value - 1], c->count);
+            status = add_count(s, a, object, value, c->count);
     }
     if (status)
         return status;

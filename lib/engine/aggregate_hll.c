@@ -122,15 +122,13 @@ static evs_status hll_merge(evs__sketches *s,
                             const evs__aggregate *a,
                             void **object,
                             const evs__sketches *source,
-                            const void *from,
-                            uint32_t *map)
+                            const void *from)
 {
     const hll *y = from;
     evs_status status = EVS_OK;
 
     (void)a;
     (void)source;
-    (void)map;
     for (uint32_t i = 0; i < y->slots && !status; i++) {
         if (y->sparse[i])
             status = raise_register(s, object, y->sparse[i] >> 8, y->sparse[i] & 0xff);

@@ -219,8 +219,8 @@ static evs_status find_fresh(const evs__aggregate *a,
 {
     once *target = *to->extra, *source = *from->extra;
     evs_context *ctx = to->account->ctx;
-    uint32_t *map = NULL, *nodes;
-    evs_status status = evs__values_map_new(ctx, &source->bag.values, &map);
+    uint32_t *nodes, value = 0;
+    evs_status status = EVS_OK;
 
     for (uint32_t i = 0; i < from->n && !status; i++) {
         const evs__bag_run *run = evs__bag_run_of(from, run_offset(a), i);
@@ -228,11 +228,11 @@ static evs_status find_fresh(const evs__aggregate *a,
         status = evs__bag_ordered(&source->bag, run, ctx, &nodes);
         for (uint32_t k = 0; k < run->count && !status; k++) {
             const evs__bag_node *node = &source->bag.nodes[nodes[k]];
-            status =
-                evs__values_translate(&source->bag.values, &target->bag.values, map, node->value);
-            if (status || evs__bag_find(&target->bag, to->index[i], map[node->value]))
+            status = evs__values_translate(&source->bag.values, &target->bag.values, node->value,
+                                           &value);
+            if (status || evs__bag_find(&target->bag, to->index[i], value))
                 continue;
-            f->ids[f->n] = map[node->value];
+            f->ids[f->n] = value;
             f->source[f->n] = node->value;
             f->places[f->n] = i;
             f->rows[f->n] = f->n;
@@ -240,7 +240,6 @@ static evs_status find_fresh(const evs__aggregate *a,
         }
         evs__free(ctx, nodes);
     }
-    evs__free(ctx, map);
     return status;
 }
 
@@ -286,6 +285,14 @@ static evs_status add_fresh(const evs__aggregate *a, const evs__agg_groups *to, 
     return status;
 }
 
+static size_t values_of(const evs__aggregate *a, const evs__agg_groups *g)
+{
+    size_t n = 0;
+    for (uint32_t i = 0; i < g->n; i++)
+        n += evs__bag_run_of(g, run_offset(a), i)->count;
+    return n;
+}
+
 static evs_status
 once_merge(const evs__aggregate *a, const evs__agg_groups *to, const evs__agg_groups *from)
 {
@@ -299,7 +306,7 @@ once_merge(const evs__aggregate *a, const evs__agg_groups *to, const evs__agg_gr
         return EVS_OK;
     status = once_of(a, to, &o);
     if (!status)
-        status = fresh_new(&f, ctx, evs__bag_used(&source->bag));
+        status = fresh_new(&f, ctx, values_of(a, from));
     if (!status)
         status = find_fresh(a, to, from, &f);
     if (!status)

@@ -151,8 +151,7 @@ static evs_status quantiles_merge(evs__sketches *s,
                                   const evs__aggregate *a,
                                   void **object,
                                   const evs__sketches *source,
-                                  const void *from,
-                                  uint32_t *map)
+                                  const void *from)
 {
     const quantiles *y = from;
     quantiles *x = *object;
@@ -161,7 +160,6 @@ static evs_status quantiles_merge(evs__sketches *s,
 
     (void)a;
     (void)source;
-    (void)map;
     /* n is the sum of all counts: when it fits, they do */
     if (!status && __builtin_add_overflow(((quantiles *)*object)->n, y->n, &n))
         return EVS_ERR_OVERFLOW;

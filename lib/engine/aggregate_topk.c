@@ -66,8 +66,6 @@ static evs_status
 topk_merge(const evs__aggregate *a, const evs__agg_groups *to, const evs__agg_groups *from)
 {
     const evs__bag *source = *from->extra;
-    evs_context *ctx = to->account->ctx;
-    uint32_t *map = NULL;
     evs__bag *b = NULL;
     evs_status status;
 
@@ -75,18 +73,18 @@ topk_merge(const evs__aggregate *a, const evs__agg_groups *to, const evs__agg_gr
         return EVS_OK;
     status = evs__bag_of(a, to, false, &b);
     if (!status)
-        status = evs__values_map_new(ctx, &source->values, &map);
+        evs__bag_sweep(b, to->account);
     for (uint32_t i = 0; i < to->n && !status; i++) {
         const evs__bag_run *run = evs__agg_state(from, i);
         status = evs__bag_reserve_nodes(b, to->account, (size_t)run->count + 1);
         for (uint32_t node = run->top; node && !status; node = source->nodes[node - 1].below) {
-            uint32_t value = source->nodes[node - 1].value;
-            status = evs__values_translate(&source->values, &b->values, map, value);
+            uint32_t value = 0;
+            status = evs__values_translate(&source->values, &b->values,
+                                           source->nodes[node - 1].value, &value);
             if (!status)
-                put(a, b, evs__agg_state(to, i), map[value]);
+                put(a, b, evs__agg_state(to, i), value);
         }
     }
-    evs__free(ctx, map);
     return status;
 }
 

@@ -170,9 +170,7 @@ evs_status
 evs__sketch_merge(const evs__aggregate *a, const evs__agg_groups *to, const evs__agg_groups *from)
 {
     const evs__sketches *source = *from->extra;
-    evs_context *ctx = to->account->ctx;
     evs__sketches *s = NULL;
-    uint32_t *map = NULL;
     evs_status status;
 
     if (!source)
@@ -183,7 +181,7 @@ evs__sketch_merge(const evs__aggregate *a, const evs__agg_groups *to, const evs_
     if (!status)
         status = evs__sketch_ready(a, to);
     if (!status)
-        status = evs__values_map_new(ctx, &source->values, &map);
+        sweep(s);
     for (uint32_t i = 0; i < to->n && !status; i++) {
         const void *y = evs__sketch_object(from, i);
         void **x = NULL;
@@ -191,9 +189,8 @@ evs__sketch_merge(const evs__aggregate *a, const evs__agg_groups *to, const evs_
             continue;
         status = object_slot(s, evs__agg_state(to, i), &x);
         if (!status)
-            status = s->kind->merge(s, a, x, source, y, map);
+            status = s->kind->merge(s, a, x, source, y);
     }
-    evs__free(ctx, map);
     return status;
 }
 

@@ -32,8 +32,7 @@ typedef struct evs__sketch_kind {
                         const evs__aggregate *a,
                         void **object,
                         const evs__sketches *source,
-                        const void *from,
-                        uint32_t *map);
+                        const void *from);
     void (*write)(const evs__sketches *s, const void *object, evs__buffer *out);
     evs_status (*read)(evs__sketches *s, const evs__aggregate *a, void **object, evs__reader *in);
     size_t (*size)(const void *object); /* bytes it was allocated with */

@@ -126,33 +126,19 @@ double evs__values_double(const evs__values *v, uint32_t id)
 
 /* ---- from one set of values to another ---- */
 
-evs_status evs__values_map_new(evs_context *ctx, const evs__values *from, uint32_t **ret)
-{
-    size_t n = from ? (size_t)from->intern.high + 1 : 1;
-    uint32_t *map = evs__realloc_array(ctx, NULL, n, sizeof(*map));
-
-    if (!map)
-        return EVS_ERR_NOMEM;
-    memset(map, 0xff, n * sizeof(*map));
-    *ret = map;
-    return EVS_OK;
-}
-
 evs_status
-evs__values_translate(const evs__values *from, evs__values *to, uint32_t *map, uint32_t id)
+evs__values_translate(const evs__values *from, evs__values *to, uint32_t id, uint32_t *ret_id)
 {
     const evs__intern_key *k = &from->intern.keys[id];
     evs__intern_probe p = {k->lo, k->hi, NULL, 0, 0};
 
-    if (map[id] != EVS__VALUE_NONE)
-        return EVS_OK;
     if (k->hi >> 56 == EVS__INTERN_LONG) {
         p.hi = (uint64_t)EVS__INTERN_LONG << 56;
         p.data = evs__intern_data(&from->intern, id);
         p.len = evs__intern_len(&from->intern, id);
     }
     p.tag = evs__intern_tag(p.lo, p.hi);
-    return evs__intern_add(&to->intern, &p, 1, &map[id]);
+    return evs__intern_add(&to->intern, &p, 1, ret_id);
 }
 
 /* ---- snapshots ---- */

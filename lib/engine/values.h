@@ -53,11 +53,9 @@ int evs__values_compare(const evs__values *v, uint32_t a, uint32_t b);
 int64_t evs__values_integer(const evs_type *type, const char *data);
 /* the value as a number, of the numeric types */
 double evs__values_double(const evs__values *v, uint32_t id);
-/* the number of `from`'s value in `to`; `map` ([from->intern.high], all EVS__VALUE_NONE at first)
- * remembers */
+/* the number of `from`'s value in `to` */
 evs_status
-evs__values_translate(const evs__values *from, evs__values *to, uint32_t *map, uint32_t id);
-evs_status evs__values_map_new(evs_context *ctx, const evs__values *from, uint32_t **ret);
+evs__values_translate(const evs__values *from, evs__values *to, uint32_t id, uint32_t *ret_id);
 /* one value: [uint32 length][bytes] */
 void evs__values_write(const evs__values *v, uint32_t id, evs__buffer *out);
 /* EVS_ERR_CORRUPT: not a value of the types, or NULL */
