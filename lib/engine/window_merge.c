@@ -171,7 +171,8 @@ void evs__slider_drop(evs__window_op *w)
 
     while (s->front_count)
         evs__slice_free(w->state, s->front[--s->front_count]);
-    evs__slice_free(w->state, s->back);
+    if (s->back)
+        evs__slice_free(w->state, s->back);
     s->back = NULL;
     s->valid = false;
 }

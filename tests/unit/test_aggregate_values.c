@@ -266,21 +266,17 @@ static void statistics(const agg_row *all, size_t n, int g, char *text, size_t s
 {
     const agg_row *r[AGG_ROWS];
     size_t count = agg_group(all, n, g, r);
-    long double mean = 0, time = 0, m2 = 0, c = 0, mt = 0, k = (long double)count;
+    long double mean = 0, m2 = 0, k = (long double)count;
     bool every = true, some = false;
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; i < count; i++)
         mean += (long double)r[i]->l / k;
-        time += (long double)r[i]->time / k;
-    }
     for (size_t i = 0; i < count; i++) {
-        long double x = (long double)r[i]->l - mean, y = (long double)r[i]->time - time;
+        long double x = (long double)r[i]->l - mean;
         m2 += x * x;
-        mt += y * y;
-        c += x * y;
         every = every && r[i]->b;
         some = some || r[i]->b;
     }
-    (void)mt;
+    /* d is l / 4, m is l / 100 */
     snprintf(text, size, "%.17Lg %.17Lg %.17Lg %.17Lg %.17Lg %.17Lg %s %s", m2 / (k - 1), m2 / k,
              sqrtl(m2 / (k - 1)), sqrtl(m2 / k), m2 / (k - 1) / 400, (long double)1.0,
              every ? "true" : "false", some ? "true" : "false");

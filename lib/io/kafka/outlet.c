@@ -104,14 +104,16 @@ static evs_status open_client(evs__outlet *o, const evs_config *config, evs_erro
         return evs_error_set(o->ctx, reterr, EVS_ERR_CONFIG, "kafka: %s", why);
     }
     rd_kafka_set_log_queue(o->rk, NULL);
+    /* before the client asks for the topic, which would make it with the cluster's own number of
+     * partitions */
+    if (o->embedded && (status = evs__kafka_embedded_topic(o->ctx, o->name, o->partitions, reterr)))
+        return status;
     topic_conf = rd_kafka_default_topic_conf_dup(o->rk);
     rd_kafka_topic_conf_set_partitioner_cb(topic_conf, place);
     rd_kafka_topic_conf_set_opaque(topic_conf, o);
     o->topic = rd_kafka_topic_new(o->rk, o->name, topic_conf);
     if (!o->topic)
         return evs__kafka_fail(o->ctx, reterr, rd_kafka_last_error(), "topic \"%s\"", o->name);
-    if (o->embedded)
-        return evs__kafka_embedded_topic(o->ctx, o->name, o->partitions, reterr);
     return EVS_OK;
 }
 
