@@ -20,5 +20,6 @@
 #include "evstream/pipeline.h"
 #include "evstream/producer.h"
 #include "evstream/consumer.h"
+#include "evstream/testkit.h"
 
 #endif

@@ -23,7 +23,7 @@ typedef struct cursor {
 
 typedef struct memory_source {
     evs_context *ctx;
-    evs__log *log;
+    evs__memory_log *log;
     bool own; /* the log is this source's */
     bool retain;
     bool bounded;
@@ -77,6 +77,20 @@ static void source_close(void *source)
     evs_free(s->ctx, s);
 }
 
+static evs_status open_cursors(memory_source *s, evs_error **reterr)
+{
+    s->cursors = evs_alloc_array(s->ctx, (size_t)s->log->partition_count, sizeof(*s->cursors));
+    if (!s->cursors)
+        return evs_error_set(s->ctx, reterr, EVS_ERR_NOMEM, "out of memory");
+    pthread_mutex_lock(&s->log->lock);
+    for (int32_t i = 0; s->latest && i < s->log->partition_count; i++)
+        s->cursors[i].offset = s->log->partitions[i].end;
+    s->listener.next = s->log->listeners;
+    s->log->listeners = &s->listener;
+    pthread_mutex_unlock(&s->log->lock);
+    return EVS_OK;
+}
+
 static evs_status open_log(memory_source *s, const evs_config *config, evs_error **reterr)
 {
     const char *name = evs_config_string(config, "name");
@@ -92,16 +106,7 @@ static evs_status open_log(memory_source *s, const evs_config *config, evs_error
                   : evs__log_new(s->ctx, partitions, rows_max, &s->log, reterr);
     if (status)
         return status;
-    s->cursors = evs_alloc_array(s->ctx, (size_t)s->log->partition_count, sizeof(*s->cursors));
-    if (!s->cursors)
-        return evs_error_set(s->ctx, reterr, EVS_ERR_NOMEM, "out of memory");
-    pthread_mutex_lock(&s->log->lock);
-    for (int32_t i = 0; s->latest && i < s->log->partition_count; i++)
-        s->cursors[i].offset = s->log->partitions[i].end;
-    s->listener.next = s->log->listeners;
-    s->log->listeners = &s->listener;
-    pthread_mutex_unlock(&s->log->lock);
-    return EVS_OK;
+    return open_cursors(s, reterr);
 }
 
 evs_status evs__memory_source_open(evs_context *context,
@@ -125,6 +130,31 @@ evs_status evs__memory_source_open(evs_context *context,
     }
     *ret_source = s;
     return EVS_OK;
+}
+
+evs_status evs__memory_source_over(evs_context *context,
+                                   evs__memory_log *log,
+                                   const char *topic,
+                                   const evs_source_host *host,
+                                   void **ret_source,
+                                   evs_error **reterr)
+{
+    memory_source *s = evs_alloc_array(context, 1, sizeof(*s));
+    evs_status status;
+
+    if (!s)
+        return evs_error_set(context, reterr, EVS_ERR_NOMEM, "out of memory");
+    s->ctx = context;
+    s->retain = true;
+    s->listener.host = host;
+    s->log = log;
+    s->topic = topic;
+    status = open_cursors(s, reterr);
+    if (status)
+        source_close(s);
+    else
+        *ret_source = s;
+    return status;
 }
 
 static evs_status source_open(evs_context *context,
@@ -411,7 +441,7 @@ const evs_source_functions evs__memory_source = {
 
 typedef struct memory_sink {
     evs_context *ctx;
-    evs__log *log; /* the context's */
+    evs__memory_log *log; /* the context's */
 } memory_sink;
 
 static const evs_option_info sink_options[] = {

@@ -15,10 +15,13 @@ static evs_status nomem(evs_context *ctx, evs_error **reterr)
     return evs_error_set(ctx, reterr, EVS_ERR_NOMEM, "out of memory");
 }
 
-evs_status evs__log_new(
-    evs_context *ctx, int32_t partitions, int64_t rows_max, evs__log **ret, evs_error **reterr)
+evs_status evs__log_new(evs_context *ctx,
+                        int32_t partitions,
+                        int64_t rows_max,
+                        evs__memory_log **ret,
+                        evs_error **reterr)
 {
-    evs__log *log = evs_alloc_array(ctx, 1, sizeof(*log));
+    evs__memory_log *log = evs_alloc_array(ctx, 1, sizeof(*log));
     if (!log)
         return nomem(ctx, reterr);
     log->ctx = ctx;
@@ -44,7 +47,7 @@ void evs__log_entry_unref(evs__log_entry *e)
 
 void evs__log_free(evs_context *ctx, void *value)
 {
-    evs__log *log = value;
+    evs__memory_log *log = value;
     evs__log_entry *next;
 
     if (!log)
@@ -65,13 +68,13 @@ evs_status evs__log_named(evs_context *ctx,
                           const char *name,
                           int32_t partitions,
                           int64_t rows_max,
-                          evs__log **ret,
+                          evs__memory_log **ret,
                           evs_error **reterr)
 {
     static const char prefix[] = "memory.";
     char key[sizeof(prefix) + NAME_MAX_LEN];
     size_t len = strlen(name);
-    evs__log *log;
+    evs__memory_log *log;
     evs_status status;
 
     if (!len || len > NAME_MAX_LEN)
@@ -127,7 +130,7 @@ static evs__log_entry *entry_of_batch(evs_context *ctx, evs_batch *batch)
     return e;
 }
 
-static void wake_all(evs__log *log)
+static void wake_all(evs__memory_log *log)
 {
     pthread_mutex_lock(&log->lock);
     for (evs__log_listener *l = log->listeners; l; l = l->next)
@@ -135,8 +138,11 @@ static void wake_all(evs__log *log)
     pthread_mutex_unlock(&log->lock);
 }
 
-evs_status evs__log_append(
-    evs__log *log, const evs_input *input, evs_batch *batch, int32_t partition, evs_error **reterr)
+evs_status evs__log_append(evs__memory_log *log,
+                           const evs_input *input,
+                           evs_batch *batch,
+                           int32_t partition,
+                           evs_error **reterr)
 {
     evs__log_partition *p;
     evs__log_entry *e;
@@ -174,7 +180,7 @@ evs_status evs__log_append(
     return EVS_OK;
 }
 
-void evs__log_end(evs__log *log)
+void evs__log_end(evs__memory_log *log)
 {
     pthread_mutex_lock(&log->lock);
     log->ended = true;
@@ -182,7 +188,7 @@ void evs__log_end(evs__log *log)
     wake_all(log);
 }
 
-void evs__log_trim(evs__log *log, int32_t partition, int64_t offset)
+void evs__log_trim(evs__memory_log *log, int32_t partition, int64_t offset)
 {
     evs__log_partition *p = &log->partitions[partition];
     evs__log_entry *e, *next, *stop;
@@ -209,7 +215,7 @@ static evs__log_entry *ref(evs__log_entry *e)
     return e;
 }
 
-evs__log_entry *evs__log_at(evs__log *log, int32_t partition, int64_t offset)
+evs__log_entry *evs__log_at(evs__memory_log *log, int32_t partition, int64_t offset)
 {
     evs__log_entry *e;
     pthread_mutex_lock(&log->lock);
@@ -221,7 +227,7 @@ evs__log_entry *evs__log_at(evs__log *log, int32_t partition, int64_t offset)
     return e;
 }
 
-evs__log_entry *evs__log_next(evs__log *log, evs__log_entry *entry)
+evs__log_entry *evs__log_next(evs__memory_log *log, evs__log_entry *entry)
 {
     evs__log_entry *e;
     pthread_mutex_lock(&log->lock);

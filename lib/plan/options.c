@@ -261,6 +261,8 @@ static evs_status configure_node(evs__node *n, evs_error **reterr)
     }
     evs__config_unref(n->config);
     n->config = config;
+    if (plan->stand_in && !(n->connector = plan->stand_in(plan->stand_in_user, n)))
+        return evs__nomem(reterr);
     return EVS_OK;
 }
 

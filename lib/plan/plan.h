@@ -109,6 +109,9 @@ struct evs__plan {
     evs_context *ctx; /* referenced */
     char *name;
     evs__plan_find_fn find;
+    /* what takes a connector's place (a test kit); NULL, or it returns NULL: no memory */
+    const evs_connector *(*stand_in)(void *user, const evs__node *node);
+    void *stand_in_user;
     evs_options *options; /* as set, inherited ones included */
     evs_config *config;   /* checked options of the pipeline; after resolve */
     evs__node **nodes;
@@ -132,15 +135,22 @@ typedef struct evs__hooks {
     /* whether the process "dies" at this step of a commit: nothing after it happens */
     bool (*dies)(void *user, const char *step);
     void *user;
+    /* keeps the snapshot of an epoch in place of state.dir, which is not used; NULL: state.dir */
+    evs_status (*keep)(void *user, int64_t epoch, const void *image, size_t len);
+    /* the epoch that was kept last; 0: none */
+    int64_t (*kept)(void *user, const void **ret_image, size_t *ret_len);
+    bool no_gaps; /* the clock moves as it likes: no step of it is a gap between polls */
 } evs__hooks;
 
 struct evs__runtime;
+struct evs_testkit;
 /* What the host holds: the plan, and what runs it. Made in runtime/pipeline.c. */
 struct evs_pipeline {
     evs__plan plan;
     _Atomic(struct evs__runtime *) runtime; /* NULL before the first poll or start */
     evs__hooks hooks;
-    evs__buffer text; /* behind the `borrowed until the next call` texts */
+    struct evs_testkit *testkit; /* that has it, or NULL */
+    evs__buffer text;            /* behind the `borrowed until the next call` texts */
     evs__buffer state_text;
     char fingerprint[33]; /* as it was last told */
 };

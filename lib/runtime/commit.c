@@ -142,6 +142,9 @@ static evs_status write_snapshot(evs__runtime *rt, evs_error **reterr)
         return write_file(rt, reterr);
     if (rt->keep_image)
         status = evs__image_write(rt, rt->commit.epoch, &out, reterr);
+    if (!status && rt->hooks.keep &&
+        rt->hooks.keep(rt->hooks.user, rt->commit.epoch, rt->next_image.data, rt->next_image.len))
+        status = evs__nomem(reterr);
     return status;
 }
 

@@ -133,8 +133,8 @@ static evs_status make(evs_pipeline *pipeline, evs__runtime **ret, evs_error **r
     } else {
         status = evs__wake_init(rt, reterr);
     }
-    rt->keep_image = rt->authority && evs__plan_has_window(plan) &&
-                     !evs_config_string(plan->config, "state.dir");
+    rt->keep_image = rt->hooks.keep || (rt->authority && evs__plan_has_window(plan) &&
+                                        !evs_config_string(plan->config, "state.dir"));
     rt->opening_since_ms = evs__now_ms(rt);
     if (status)
         evs__runtime_free(rt);
@@ -360,7 +360,7 @@ static evs_status open_state(evs__runtime *rt, evs_error **reterr)
     const char *dir = evs_config_string(rt->plan->config, "state.dir");
     evs_status status = EVS_OK;
 
-    if (dir && !rt->store)
+    if (dir && !rt->store && !rt->hooks.keep)
         status =
             evs__store_open(rt->ctx, dir, evs__plan_application_id(rt->plan), &rt->store, reterr);
     if (!status && !rt->recovered)

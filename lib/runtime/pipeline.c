@@ -6,6 +6,7 @@
  * minus the process.
  */
 #include "runtime/snapshot.h"
+#include "runtime/testkit.h"
 
 #define TEXT_MAX_BYTES ((size_t)256 << 20)
 
@@ -53,6 +54,8 @@ evs_pipeline *evs_pipeline_unref(evs_pipeline *pipeline)
     }
     ctx = evs_context_ref(pipeline->plan.ctx);
     evs__runtime_free(pipeline->runtime);
+    if (pipeline->testkit)
+        pipeline->testkit->pipeline = NULL;
     evs__buffer_free(&pipeline->text);
     evs__buffer_free(&pipeline->state_text);
     evs__plan_free(&pipeline->plan);

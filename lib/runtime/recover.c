@@ -92,6 +92,20 @@ static evs_status recover_authority(evs__runtime *rt, evs_error **reterr)
     return status;
 }
 
+/* the epoch that hooks keep in place of a folder; *ret_epoch 0: none */
+static evs_status
+load_kept(evs__runtime *rt, bool positions, int64_t *ret_epoch, evs_error **reterr)
+{
+    const void *image = NULL;
+    size_t len = 0;
+    int64_t epoch = rt->hooks.kept(rt->hooks.user, &image, &len);
+    evs_status status = EVS_OK;
+
+    if (epoch)
+        status = evs__image_load(rt, image, len, positions, "the last epoch", ret_epoch, reterr);
+    return status;
+}
+
 evs_status evs__recover(evs__runtime *rt, evs_error **reterr)
 {
     int64_t newest = 0, before = 0;
@@ -99,6 +113,8 @@ evs_status evs__recover(evs__runtime *rt, evs_error **reterr)
 
     if (rt->authority) {
         status = recover_authority(rt, reterr);
+    } else if (rt->hooks.kept) {
+        status = load_kept(rt, true, &rt->epoch, reterr);
     } else if (rt->store) {
         status = evs__store_epochs(rt->store, &newest, &before, reterr);
         if (!status && newest)
@@ -125,12 +141,14 @@ static evs_status restore_state(evs__runtime *rt, evs_error **reterr)
     if (!evs__plan_has_window(rt->plan))
         return EVS_OK;
     /* a pipeline that started without an epoch began with empty windows */
-    if (!rt->committed && !(rt->store && rt->epoch)) {
+    if (!rt->committed && !((rt->store || rt->hooks.kept) && rt->epoch)) {
         evs__stages_reset(rt);
         return EVS_OK;
     }
     if (rt->store)
         return load_file(rt, rt->epoch, false, reterr);
+    if (rt->hooks.kept)
+        return load_kept(rt, false, &epoch, reterr);
     if (rt->keep_image)
         return evs__image_load(rt, rt->image.data, rt->image.len, false, "the last epoch in memory",
                                &epoch, reterr);

@@ -456,7 +456,7 @@ static void note_gap(evs__runtime *rt, int64_t now_ms)
     int64_t away = rt->looked_ms == INT64_MAX ? 0 : evs__time_sub(now_ms, rt->looked_ms);
     if (rt->looked_ms == INT64_MAX || now_ms > rt->looked_ms)
         rt->looked_ms = now_ms;
-    if (away <= GAP_MS)
+    if (away <= GAP_MS || rt->hooks.no_gaps)
         return;
     rt->unheard_ms += rt->gaps ? away - GAP_MS : away;
     rt->gaps = true;

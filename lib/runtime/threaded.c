@@ -138,6 +138,9 @@ evs_status evs_pipeline_start(evs_pipeline *pipeline, int32_t workers, evs_error
     if (workers < 1 || workers > EVS__WORKERS_MAX)
         return evs__fail(pipeline->plan.ctx, reterr, EVS_ERR_INVALID,
                          "%d workers: 1 to %d are allowed", workers, EVS__WORKERS_MAX);
+    if (pipeline->testkit)
+        return evs__fail(pipeline->plan.ctx, reterr, EVS_ERR_MISUSE,
+                         "the pipeline is in a test kit, which has its own clock and no threads");
     if (!pipeline->runtime && (status = evs__runtime_new(pipeline, reterr)))
         return status;
     rt = pipeline->runtime;

@@ -267,6 +267,18 @@ def example_12(folder):
     equal(out, ["400 views"])
 
 
+def example_13(folder):
+    out, _ = run(cwd=folder)
+    equal(out[:2], ["ok     an open window gives nothing", "ok     the process dies and comes back"])
+    equal(out[2], "what a failure looks like:")
+    equal(json.loads(re.search(r"the nearest, (\{.*\}) \(insert\), has another \"views\" than 3$",
+                               out[3]).group(1)),
+          {"page": "/a", "window_start": iso(0), "window_end": iso(60000),
+           "views": 2})
+    equal(out[4:], ["ok     both views are counted, once", "ok     a view from the past is late",
+                    "ok     a bad event is a dead letter"])
+
+
 def example_demo(folder):
     out, _ = run("--seconds", 3, "--database", "demo.db", "--modules", MODULES, cwd=folder)
     last = out[-1]
