@@ -276,7 +276,9 @@ static evs_status object_layout(evs_context *ctx,
         object->after = evs__strndup(ctx, text.data, text.len);
         status = object->after ? EVS_OK : EVS_ERR_NOMEM;
     }
-    if (status)
+    if (status == EVS_ERR_NOMEM)
+        evs__nomem(reterr);
+    else if (status)
         evs__fail(ctx, reterr, status, "names of the columns do not fit");
 
 out:
