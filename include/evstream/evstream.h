@@ -16,6 +16,7 @@
 #include "evstream/codec.h"
 #include "evstream/connector.h"
 #include "evstream/function.h"
+#include "evstream/aggregate.h"
 #include "evstream/window.h"
 #include "evstream/pipeline.h"
 #include "evstream/producer.h"

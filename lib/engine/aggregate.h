@@ -16,6 +16,7 @@
 
 #include "engine/reader.h"
 #include "engine/state.h"
+#include "evstream/aggregate.h"
 #include "expr/expr.h"
 
 /* n groups of one slice, as one aggregate sees them */
@@ -46,6 +47,7 @@ typedef struct evs__agg_rows {
 #define EVS__AGG_PARAMS_MAX 16 /* constants behind them */
 
 typedef struct evs__aggregate evs__aggregate;
+typedef struct evs__agg_host evs__agg_host;
 
 /* a constant behind the arguments: topk(x, 3) */
 typedef struct evs__agg_param_info {
@@ -77,6 +79,7 @@ typedef struct evs__aggregate_functions {
     uint32_t arg2_types; /* of the second argument; 0: there is none */
     const evs__agg_param_info *params; /* or NULL: none */
     uint32_t size, align;
+    bool undoes_last;    /* undo() knows one add() only: DISTINCT hands on one row at a time */
     bool keeps_null_arg; /* the result is NOT NULL whatever the argument (counts) */
     bool may_be_null;    /* the result may be NULL though no argument is */
     evs__agg_distinct_rule distinct;
@@ -133,8 +136,10 @@ struct evs__aggregate {
     const evs_type *arg_types[EVS__AGG_ARGS_MAX];
     evs__agg_param params[EVS__AGG_PARAMS_MAX];
     uint32_t param_count;
-    evs__aggregate *inner; /* f of f(DISTINCT x); owned, its arguments are borrowed */
-    int64_t *arrivals;     /* of the list: rows that came so far */
+    evs__aggregate *inner;     /* f of f(DISTINCT x); owned, its arguments are borrowed */
+    int64_t *arrivals;         /* of the list: rows that came so far */
+    const evs__agg_host *host; /* of the host's own; borrowed */
+    char *reason;              /* of the host's: why it refused the last row; owned */
 };
 
 typedef struct evs__aggregates {
@@ -215,6 +220,16 @@ evs_status evs__aggregate_refusal(const evs__aggregate *a, evs__buffer *message)
 evs_status
 evs__aggregate_write(const evs__aggregate *a, const evs__agg_groups *g, evs__buffer *out);
 evs_status evs__aggregate_read(const evs__aggregate *a, const evs__agg_groups *g, evs__reader *in);
+
+/* Aggregates of the host, kept by the context; NULL ends the list. */
+const evs__agg_host *evs__agg_hosts(evs_context *ctx);
+const evs__agg_host *evs__agg_host_next(const evs__agg_host *h);
+const struct evs__host_function *evs__agg_host_signature(const evs__agg_host *h);
+const evs__agg_host *evs__agg_host_find(evs_context *ctx, const char *name);
+/* whether the arguments' types are those of its signature */
+bool evs__agg_host_fits(const evs__agg_host *h, const evs__aggregate *a);
+#define EVS__AGG_REASON_MAX 200
+extern const evs__aggregate_functions evs__agg_host_functions;
 
 /* the table; rows of one name stand together */
 const evs__aggregate_functions *const *evs__aggregate_table(size_t *ret_count);

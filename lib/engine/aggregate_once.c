@@ -137,13 +137,15 @@ static bool add_inner(const evs__aggregate *a,
 
 static uint32_t once_add(const evs__aggregate *a, const evs__agg_groups *g, const evs__agg_rows *r)
 {
-    uint32_t offset = run_offset(a);
+    uint32_t offset = run_offset(a), added = 0;
     once *o = *g->extra;
 
     for (uint32_t i = 0; i < g->n; i++) {
         evs__bag_run *run = evs__bag_run_of(g, offset, i);
         if (is_null(a, r, r->rows[i]) || evs__bag_find(&o->bag, g->index[i], r->ids[i]))
             continue;
+        if (a->inner->fn->undoes_last && added++)
+            return i; /* the caller goes on with fewer rows */
         evs__bag_push(&o->bag, run, g->index[i], r->ids[i], r->first + r->rows[i]);
         if (!add_inner(a, o, g, r, i, r->ids[i])) {
             evs__bag_pop(&o->bag, run, g->index[i]);

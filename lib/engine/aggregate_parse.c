@@ -20,6 +20,7 @@
 #include "base/config.h"
 #include "engine/aggregate.h"
 #include "expr/ast.h"
+#include "expr/functions.h"
 
 #define MESSAGE_MAX 400
 
@@ -72,7 +73,7 @@ fail_call(const binder *b, evs_status status, const evs__ast *where, const char 
 static evs_status fail_unknown(const binder *b)
 {
     const evs__ast *call = b->call;
-    size_t count;
+    size_t count, hosts = 0;
     const evs__aggregate_functions *const *table = evs__aggregate_table(&count);
     const char **names, *close;
     char message[256];
@@ -80,11 +81,15 @@ static evs_status fail_unknown(const binder *b)
     if (call->kind != EVS__AST_CALL)
         return fail_call(b, EVS_ERR_EXPRESSION, call,
                          "expected an aggregate (count, sum, avg, min, max, ...)");
-    names = evs__calloc(b->ctx, count, sizeof(*names));
+    for (const evs__agg_host *h = evs__agg_hosts(b->ctx); h; h = evs__agg_host_next(h))
+        hosts++;
+    names = evs__calloc(b->ctx, count + hosts, sizeof(*names));
     if (!names)
         return evs__nomem(b->reterr);
     for (size_t i = 0; i < count; i++)
         names[i] = table[i]->name;
+    for (const evs__agg_host *h = evs__agg_hosts(b->ctx); h; h = evs__agg_host_next(h))
+        names[count++] = evs__agg_host_signature(h)->name;
     close = evs__did_you_mean(call->name, names, count);
     evs__free(b->ctx, (void *)names);
     snprintf(message, sizeof(message), "\"%.*s\" is not an aggregate%s%s%s",
@@ -222,6 +227,28 @@ static evs_status bind_star(binder *b)
     return status;
 }
 
+/* one of the host's */
+static evs_status bind_host(binder *b)
+{
+    const evs__host_function *signature = evs__agg_host_signature(b->a->host);
+    char message[MESSAGE_MAX];
+    evs_status status;
+
+    if (b->call->arg_count != signature->arg_count) {
+        snprintf(message, sizeof(message), "%.60s takes %zu argument%s", signature->name,
+                 signature->arg_count, signature->arg_count == 1 ? "" : "s");
+        return fail_call(b, EVS_ERR_EXPRESSION, b->call, message);
+    }
+    status = compile_args(b, b->call->arg_count);
+    if (status)
+        return status;
+    if (!evs__agg_host_fits(b->a->host, b->a))
+        return fail_types(b);
+    b->a->fn = &evs__agg_host_functions;
+    b->a->reason = evs__calloc(b->ctx, EVS__AGG_REASON_MAX, 1);
+    return b->a->reason ? EVS_OK : evs__nomem(b->reterr);
+}
+
 static evs_status bind_function(binder *b)
 {
     const evs__ast *call = b->call;
@@ -229,6 +256,10 @@ static evs_status bind_function(binder *b)
     int args;
     evs_status status;
 
+    if (call->kind == EVS__AST_CALL)
+        b->a->host = evs__agg_host_find(b->ctx, call->name);
+    if (b->a->host)
+        return bind_host(b);
     if (call->kind != EVS__AST_CALL || (args = args_of(call->name, call->name_len)) < 0)
         return fail_unknown(b);
     if (call->arg_count && call->args[0]->kind == EVS__AST_STAR)
@@ -501,6 +532,7 @@ void evs__aggregates_free(evs__aggregates *all)
         evs__free(all->ctx, (void *)a->name);
         evs__free(all->ctx, a->text);
         evs__free(all->ctx, a->inner);
+        evs__free(all->ctx, a->reason);
     }
     evs__free(all->ctx, all->items);
     evs__free(all->ctx, all->extra_free);

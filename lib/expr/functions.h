@@ -54,6 +54,15 @@ struct evs__host_function {
     evs__host_function *next;
 };
 const evs__host_function *evs__host_functions(evs_context *ctx);
+/* name, arguments and result of "name(TYPE, ...) RETURNS TYPE"; EVS_ERR_EXPRESSION, EVS_ERR_NOMEM
+ */
+evs_status evs__host_signature(evs_context *ctx,
+                               const char *text,
+                               evs__host_function **ret,
+                               evs_error **reterr);
+void evs__host_function_free(evs_context *ctx, evs__host_function *f);
+/* a row of a column of a type without parts, as the host gets it */
+void evs__value_get(const evs__column *c, size_t row, evs_value *v);
 evs_status evs__eval_host(evs__eval *, evs__term *, const evs__rows *, evs__column **);
 
 /* functions_*.c, referred to by the table only */

@@ -23,7 +23,7 @@ typedef struct host_registry {
     _Atomic(evs__host_function *) first;
 } host_registry;
 
-static void function_free(evs_context *ctx, evs__host_function *f)
+void evs__host_function_free(evs_context *ctx, evs__host_function *f)
 {
     if (!f)
         return;
@@ -42,7 +42,7 @@ static void registry_free(evs_context *ctx, void *value)
 
     while (f) {
         evs__host_function *next = f->next;
-        function_free(ctx, f);
+        evs__host_function_free(ctx, f);
         f = next;
     }
     evs__free(ctx, r);
@@ -217,41 +217,60 @@ static bool is_known(evs_context *ctx, const char *name)
     return false;
 }
 
+evs_status evs__host_signature(evs_context *ctx,
+                               const char *text,
+                               evs__host_function **ret,
+                               evs_error **reterr)
+{
+    signature s = {.ctx = ctx, .text = text, .reterr = reterr};
+    evs_status status;
+
+    if (strlen(text) > 4096 || !evs__utf8_valid(text, strlen(text)))
+        return evs__fail(ctx, reterr, EVS_ERR_EXPRESSION,
+                         "the signature is too long, or not UTF-8");
+    s.f = evs__calloc(ctx, 1, sizeof(*s.f));
+    if (!s.f)
+        return evs__nomem(reterr);
+    status = parse_signature(&s);
+    if (status) {
+        evs__host_function_free(ctx, s.f);
+        return status;
+    }
+    *ret = s.f;
+    return EVS_OK;
+}
+
 evs_status evs_function_register(
     evs_context *context, const char *text, evs_scalar_fn fn, void *user_data, evs_error **reterr)
 {
-    signature s = {.ctx = context, .text = text, .reterr = reterr};
+    evs__host_function *f = NULL;
     host_registry *registry = NULL;
     evs_status status;
 
     if (!context || !text || !fn)
         return evs__fail(context, reterr, EVS_ERR_INVALID, "context, signature or fn is NULL");
-    if (strlen(text) > 4096 || !evs__utf8_valid(text, strlen(text)))
-        return evs__fail(context, reterr, EVS_ERR_EXPRESSION,
-                         "the signature is too long, or not UTF-8");
-    s.f = evs__calloc(context, 1, sizeof(*s.f));
-    if (!s.f)
-        return evs__nomem(reterr);
-    s.f->fn = fn;
-    s.f->user_data = user_data;
-    status = parse_signature(&s);
-    if (!status && is_known(context, s.f->name))
+    status = evs__host_signature(context, text, &f, reterr);
+    if (status)
+        return status;
+    f->fn = fn;
+    f->user_data = user_data;
+    if (is_known(context, f->name))
         status = evs__fail(context, reterr, EVS_ERR_EXPRESSION,
-                           "there is a function \"%s\" already", s.f->name);
+                           "there is a function \"%s\" already", f->name);
     if (!status)
         status = registry_of(context, &registry, reterr);
     if (status) {
-        function_free(context, s.f);
+        evs__host_function_free(context, f);
         return status;
     }
-    s.f->next = atomic_load(&registry->first);
-    atomic_store_explicit(&registry->first, s.f, memory_order_release);
+    f->next = atomic_load(&registry->first);
+    atomic_store_explicit(&registry->first, f, memory_order_release);
     return EVS_OK;
 }
 
 /* ---- calls ---- */
 
-static void get_value(const evs__column *c, size_t row, evs_value *v)
+void evs__value_get(const evs__column *c, size_t row, evs_value *v)
 {
     evs_string_view s;
 
@@ -331,7 +350,7 @@ static evs_status call_row(evs__eval *ev,
     evs_status status;
 
     for (uint32_t k = 0; k < n->arg_count; k++)
-        get_value(cols[k], row * EVS__STRIDE(n->args[k]), &args[k]);
+        evs__value_get(cols[k], row * EVS__STRIDE(n->args[k]), &args[k]);
     *result = (evs_value){.type = (int32_t)n->type->id, .is_null = 1};
     status = f->fn(args, n->arg_count, result, reason, sizeof(reason), f->user_data);
     reason[sizeof(reason) - 1] = '\0';

@@ -15,6 +15,21 @@
     _Static_assert(offsetof(type, field) == offset && sizeof(((type *)0)->field) == size,          \
                    "offset or size of " #field " in " #type)
 
+/* evstream/aggregate.h */
+SIZE(struct evs_aggregate, 96);
+FIELD(struct evs_aggregate, struct_size, 0, 8);
+FIELD(struct evs_aggregate, signature, 8, 8);
+FIELD(struct evs_aggregate, state_size, 16, 8);
+FIELD(struct evs_aggregate, user_data, 24, 8);
+FIELD(struct evs_aggregate, init, 32, 8);
+FIELD(struct evs_aggregate, add, 40, 8);
+FIELD(struct evs_aggregate, merge, 48, 8);
+FIELD(struct evs_aggregate, retract, 56, 8);
+FIELD(struct evs_aggregate, result, 64, 8);
+FIELD(struct evs_aggregate, serialise, 72, 8);
+FIELD(struct evs_aggregate, restore, 80, 8);
+FIELD(struct evs_aggregate, destroy, 88, 8);
+
 /* evstream/arrow.h */
 SIZE(struct ArrowSchema, 72);
 FIELD(struct ArrowSchema, format, 0, 8);

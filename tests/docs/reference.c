@@ -284,7 +284,8 @@ static void print_aggregates(evs__buffer *out)
         "the argument is not evaluated. Every aggregate can be merged and stored. Constants behind "
         "the\narguments are literals.\n\nA row that an aggregate refuses (a sum that would not "
         "fit, a collection that is full) is rejected as a whole, stage\n`expression`, and changes "
-        "nothing.\n");
+        "nothing.\n\nThe host's own aggregates are registered by evs_aggregate_register() "
+        "(evstream/aggregate.h).\n");
     for (size_t g = 0; g < sizeof(groups) / sizeof(groups[0]); g++) {
         bool any = false;
         for (size_t i = 0; i < count; i++) {

@@ -279,6 +279,11 @@ def example_13(folder):
                     "ok     a bad event is a dead letter"])
 
 
+def example_14(folder):
+    out, _ = run(cwd=folder)
+    equal(out, ["A1: 30.0 km/h", "B7: 40.0 km/h", "1 row rejected"])
+
+
 def example_demo(folder):
     out, _ = run("--seconds", 3, "--database", "demo.db", "--modules", MODULES, cwd=folder)
     last = out[-1]

@@ -20,7 +20,92 @@ static const char *const lists[] = {
     "stddev(ms), corr(ms, user), bool_and(ms > 0), decayed_rate(1, 10), approx_top_k(page, 2)",
     "approx_count_distinct(user), approx_quantile(ms, 0.5), approx_quantiles(price, 0.1, 0.9)",
     "hll(page)",
+    "total(user), total(DISTINCT user), handles(page), sum(DISTINCT user) FILTER (WHERE ms > 0)",
 };
+
+/* ---- of the host: plain, and one that owns something ---- */
+
+static int alive;
+
+static evs_status handle_init(void *state, void *user_data)
+{
+    (void)state;
+    ++*(int *)user_data;
+    return EVS_OK;
+}
+
+static void handle_destroy(void *state, void *user_data)
+{
+    (void)state;
+    --*(int *)user_data;
+}
+
+static evs_status
+total_add(void *state, const evs_value *args, size_t n, char *reason, size_t size, void *user_data)
+{
+    (void)n;
+    (void)reason;
+    (void)size;
+    (void)user_data;
+    *(int64_t *)state += args[0].integer + (int64_t)args[0].len;
+    return EVS_OK;
+}
+
+static void total_retract(void *state, const evs_value *args, size_t n, void *user_data)
+{
+    (void)n;
+    (void)user_data;
+    *(int64_t *)state -= args[0].integer + (int64_t)args[0].len;
+}
+
+static evs_status total_merge(void *state, const void *from, void *user_data)
+{
+    (void)user_data;
+    *(int64_t *)state += *(const int64_t *)from;
+    return EVS_OK;
+}
+
+static void total_result(const void *state, evs_value *ret_value, void *user_data)
+{
+    (void)user_data;
+    ret_value->is_null = 0;
+    ret_value->integer = *(const int64_t *)state;
+}
+
+static evs_status total_serialise(const void *state, evs_aggregate_out *out, void *user_data)
+{
+    (void)user_data;
+    return evs_aggregate_write(out, state, sizeof(int64_t));
+}
+
+static evs_status total_restore(void *state, const void *data, size_t len, void *user_data)
+{
+    (void)user_data;
+    if (len != sizeof(int64_t))
+        return EVS_ERR_CORRUPT;
+    memcpy(state, data, len);
+    return EVS_OK;
+}
+
+static evs_status register_hosts(evs_context *ctx)
+{
+    evs_aggregate a = {.struct_size = sizeof(a),
+                       .signature = "total(BIGINT) RETURNS BIGINT",
+                       .state_size = sizeof(int64_t),
+                       .user_data = &alive,
+                       .add = total_add,
+                       .merge = total_merge,
+                       .result = total_result};
+    evs_status status = evs_aggregate_register(ctx, &a, NULL);
+
+    a.signature = "handles(VARCHAR) RETURNS BIGINT";
+    a.init = handle_init;
+    a.destroy = handle_destroy;
+    a.retract = total_retract;
+    a.serialise = total_serialise;
+    a.restore = total_restore;
+    return status ? status : evs_aggregate_register(ctx, &a, NULL);
+}
 
 typedef struct scenario {
     evs_context *ctx;
@@ -107,6 +192,8 @@ static evs_status aggregate_scenario(evs_context *ctx, void *user_data)
     evs_status status = evs_schema_columns(ctx, COLUMNS, &s.schema, NULL);
 
     evs__buffer_init(&bytes, ctx, SIZE_MAX);
+    if (!status)
+        status = register_hosts(ctx);
     for (int i = 0; i < 2 && !status; i++) {
         status = make_batch(&s, i);
         if (!status)
@@ -138,7 +225,7 @@ out:
     }
     evs__operator_free(restored);
     evs_schema_unref(s.schema);
-    return status;
+    return alive ? EVS_ERR_INTERNAL : status;
 }
 
 static void test_aggregates_every_allocation_failing_is_clean(void **state)

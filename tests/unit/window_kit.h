@@ -54,6 +54,9 @@ static inline evs_window_options kit_options(int64_t size_ms, int32_t emit)
     return o;
 }
 
+/* called with each new context: functions of the host are registered here */
+static void (*kit_on_context)(evs_context *ctx);
+
 static inline void kit_open(kit *k,
                             const char *columns,
                             const char *keys,
@@ -65,6 +68,8 @@ static inline void kit_open(kit *k,
 
     memset(k, 0, sizeof(*k));
     assert_int_equal(evs_context_new(NULL, &k->ctx, NULL), EVS_OK);
+    if (kit_on_context)
+        kit_on_context(k->ctx);
     status = evs_schema_columns(k->ctx, columns, &k->schema, &err);
     if (status)
         kit_fail("evs_schema_columns", status, err);
