@@ -184,6 +184,13 @@ typedef struct evs_sink_identity {
                              them was told the epoch; 0: this sink is by itself */
 } evs_sink_identity;
 
+/** A row that a sink had taken and its server refused afterwards: key and value as they were sent,
+ * with the timestamp; offset -1. Text and bytes are *borrowed until* return. */
+typedef void (*evs_refused_fn)(const evs_input *message,
+                               evs_status status,
+                               const char *reason,
+                               void *user_data);
+
 typedef struct evs_sink_functions {
     size_t struct_size;
     const evs_option_info *options; /* table, ends with name NULL */
@@ -237,6 +244,11 @@ typedef struct evs_sink_functions {
      * one transaction there (commit_group of the identity). Opens nothing; false when in doubt.
      * NULL: never. A struct_size that ends before this field is fine. @since 0.1 */
     bool (*shares_transaction)(const evs_config *a, const evs_config *b);
+    /** Tell each row that write() had taken and that the server refused for good since the last
+     * call: a dead letter of the pipeline, which goes on. Asked after flush() and poll(). NULL:
+     * what a server refuses fails flush(). A struct_size that ends before this field is fine.
+     * @since 0.1 */
+    void (*refused)(void *sink, evs_refused_fn refused, void *user_data);
 } evs_sink_functions;
 
 /** Options that start with the connector's name and a dot ("kafka.") and are in no table pass
@@ -364,8 +376,9 @@ EVS_API evs_status evs_sink_open(evs_context *context,
  * are written. @returns EVS_OK; EVS_AGAIN; the connector's failures @threads one at a time @since
  * 0.1 */
 EVS_API evs_status evs_sink_write(evs_sink_handle *sink, evs_batch *batch, evs_error **reterr);
-/** Flush and commit as `epoch` (rising). @returns EVS_OK; EVS_ERR_TIMEOUT; the connector's failures
- * @threads one at a time @blocks until flushed @since 0.1 */
+/** Flush and commit as `epoch` (rising). A row that the server refused for good is an error of the
+ * call (first one), after everything else is committed. @returns EVS_OK; EVS_ERR_TIMEOUT; the
+ * connector's failures @threads one at a time @blocks until flushed @since 0.1 */
 EVS_API evs_status evs_sink_commit(evs_sink_handle *sink, int64_t epoch, evs_error **reterr);
 /** Last committed epoch of a transactional sink, -1 if none. @threads one at a time @since 0.1 */
 EVS_API evs_status evs_sink_recover(evs_sink_handle *sink, int64_t *ret_epoch, evs_error **reterr);

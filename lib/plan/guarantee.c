@@ -50,7 +50,8 @@ static bool has_window_above(const evs__node *n, bool *processing_time)
 static bool shares_transaction(const evs__node *a, const evs__node *b)
 {
     const evs_sink_functions *f = a->connector->sink;
-    if (b->connector->sink != f || f->struct_size < sizeof(*f) || !f->shares_transaction)
+    if (b->connector->sink != f || f->struct_size < offsetof(evs_sink_functions, refused) ||
+        !f->shares_transaction)
         return false;
     return f->shares_transaction(a->config, b->config);
 }

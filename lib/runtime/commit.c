@@ -76,6 +76,7 @@ static evs_status flush_sink(evs__sink *s, int64_t wait_ms, evs_error **reterr)
         return EVS_OK;
     pthread_mutex_lock(&s->lock);
     status = s->fn->flush(s->handle, wait_ms, reterr);
+    evs__sink_take_refused(s);
     pthread_mutex_unlock(&s->lock);
     if (status < 0) {
         evs__metric_add(s->retries, 1);

@@ -7,7 +7,9 @@
  * evs_dead_letters() (without one a line in the log, RATE a second at most), nothing, or the end of
  * the pipeline. Rows are gathered and written after each job, and within a commit before its epoch
  * is true: a crash loses none, a replay may repeat them. The payload is the event's bytes; rows
- * that came from no bytes (results of windows, columns of the host) are shown as JSON.
+ * that came from no bytes (results of windows, columns of the host) are shown as JSON. Of a row
+ * that a server refused after it was written, key and payload are what was sent; where it came from
+ * is not known any more.
  */
 #include "runtime/runtime.h"
 
@@ -209,7 +211,7 @@ static void log_letter(evs__runtime *rt,
     }
     if (box->logged++ >= LOG_RATE)
         return;
-    if (in)
+    if (in && in->offset >= 0)
         evs__log(rt->ctx, EVS_LOG_WARNING, node->name,
                  "dead letter, stage %s: partition %d offset %lld: %s", stage, in->partition,
                  (long long)in->offset, message);

@@ -477,6 +477,8 @@ evs_status evs__stage_explain(const evs__stage *stage, int64_t window_start_ms, 
 evs_status evs__sink_start(evs__sink *s, evs_error **reterr);
 void evs__sink_stop(evs__sink *s);
 evs_status evs__sink_put(evs__sink *s, evs_batch *batch, int64_t now_ms, evs_error **reterr);
+/* what the server refused after it was written becomes dead letters; under the sink's lock */
+void evs__sink_take_refused(evs__sink *s);
 /* pending writes and timers: EVS_OK, EVS_AGAIN (still blocked) */
 evs_status evs__sink_pump(evs__sink *s, int64_t now_ms, evs_error **reterr);
 evs_status evs__sinks_pump(evs__runtime *rt, int64_t now_ms, int64_t *ret_next, evs_error **reterr);

@@ -76,6 +76,20 @@ static void on_row_failed(size_t row, evs_status status, const char *message, vo
                          message);
 }
 
+static void
+on_refused(const evs_input *message, evs_status status, const char *reason, void *user_data)
+{
+    evs__sink *s = user_data;
+    evs__metric_add(s->failed_rows, 1);
+    evs__dead_letter_add(s->rt, s->node, message, NULL, 0, EVS__STAGE_SINK, status, reason);
+}
+
+void evs__sink_take_refused(evs__sink *s)
+{
+    if (s->fn->struct_size > offsetof(evs_sink_functions, refused) && s->fn->refused)
+        s->fn->refused(s->handle, on_refused, s);
+}
+
 /* EVS_OK: taken; EVS_AGAIN: later, s->retry_ms says when */
 static evs_status try_write(evs__sink *s, evs_batch *batch, int64_t now_ms, evs_error **reterr)
 {
@@ -170,6 +184,7 @@ static evs_status serve_timers(evs__sink *s, int64_t now_ms, evs_error **reterr)
         return EVS_OK;
     status = s->fn->poll(s->handle, now_ms, &next, reterr);
     s->next_poll_ms = next < 0 ? INT64_MAX : next;
+    evs__sink_take_refused(s);
     if (status < 0)
         evs__node_prefix(s->node, reterr);
     return status < 0 ? status : EVS_OK;

@@ -131,6 +131,21 @@ evs_status evs_sink_write(evs_sink_handle *sink, evs_batch *batch, evs_error **r
     return status;
 }
 
+static void
+on_refused(const evs_input *message, evs_status status, const char *reason, void *user_data)
+{
+    evs_sink_handle *s = user_data;
+    (void)message;
+    if (!s->failed)
+        evs__fail(s->ctx, &s->failed, status, "%s", reason);
+}
+
+static void take_refused(evs_sink_handle *sink)
+{
+    if (sink->fn->struct_size > offsetof(evs_sink_functions, refused) && sink->fn->refused)
+        sink->fn->refused(sink->sink, on_refused, sink);
+}
+
 static evs_status flush(evs_sink_handle *sink, evs_error **reterr)
 {
     int64_t deadline = evs__monotonic_ms() + FLUSH_TIMEOUT_MS;
@@ -151,15 +166,22 @@ static evs_status flush(evs_sink_handle *sink, evs_error **reterr)
 
 evs_status evs_sink_commit(evs_sink_handle *sink, int64_t epoch, evs_error **reterr)
 {
+    evs_error *failed;
     evs_status status;
     if (!sink)
         return evs__fail(NULL, reterr, EVS_ERR_INVALID, "sink is NULL");
     status = flush(sink, reterr);
+    take_refused(sink);
     if (!status && sink->fn->commit)
         status = sink->fn->commit(sink->sink, epoch, "", reterr);
-    if (!status)
-        sink->written = false;
-    return status;
+    failed = sink->failed;
+    sink->failed = NULL;
+    if (status) {
+        evs_error_unref(failed);
+        return status;
+    }
+    sink->written = false;
+    return failed ? evs__error_move(reterr, failed) : EVS_OK;
 }
 
 evs_status evs_sink_recover(evs_sink_handle *sink, int64_t *ret_epoch, evs_error **reterr)

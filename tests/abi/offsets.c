@@ -167,7 +167,7 @@ FIELD(struct evs_sink_identity, windowed, 24, 4);
 FIELD(struct evs_sink_identity, commit_group, 28, 4);
 
 /* evstream/connector.h */
-SIZE(struct evs_sink_functions, 96);
+SIZE(struct evs_sink_functions, 104);
 FIELD(struct evs_sink_functions, struct_size, 0, 8);
 FIELD(struct evs_sink_functions, options, 8, 8);
 FIELD(struct evs_sink_functions, guarantee, 16, 4);
@@ -181,6 +181,7 @@ FIELD(struct evs_sink_functions, abort, 64, 8);
 FIELD(struct evs_sink_functions, poll, 72, 8);
 FIELD(struct evs_sink_functions, close, 80, 8);
 FIELD(struct evs_sink_functions, shares_transaction, 88, 8);
+FIELD(struct evs_sink_functions, refused, 96, 8);
 
 /* evstream/connector.h */
 SIZE(struct evs_connector, 40);

@@ -3,13 +3,15 @@
 KAFKA_HOST is the program kafka_host; EVS_TEST_KAFKA_LIBS the folder with Kafka's own tools.
 """
 
+import base64
+import json
 import os
 import struct
 import subprocess
 import unittest
 
-from kafka_kit import (COLUMNS, KAFKA, START_MS, evs, failure_of, make_topic, needs_kafka,
-                       partitions_of, put, read_all, topic)
+from kafka_kit import (COLUMNS, KAFKA, START_MS, admin, control, done, evs, failure_of, make_topic,
+                       needs_kafka, partitions_of, poll_until, put, read_all, topic)
 
 MINUTE = 60000
 
@@ -91,6 +93,60 @@ class Wire(unittest.TestCase):
         self.assertEqual(by_key, {b"a": [(b'{"user":"a","n":1}', 1), (b'{"user":"a","n":3}', 3),
                                          (None, 4)],
                                   b"b": [(b'{"user":"b","n":2}', 2)]})
+
+
+@needs_kafka
+class Refused(unittest.TestCase):
+    """Rows that the broker takes from nobody: dead letters, and the others arrive in order."""
+
+    ROWS, BAD = 1000, 377
+
+    def run_with(self, bad, limit, **options):
+        out, letters = topic("out"), topic("letters")
+        config = {"max.message.bytes": str(limit), "cleanup.policy": "compact"}
+        done(control().create_topics([
+            admin.NewTopic(out, 1, 1, config=config),
+            admin.NewTopic(letters, 1, 1, config={"max.message.bytes": "10000000"})]))
+        p = evs.Pipeline(topic("refused"), bootstrap=KAFKA, commit_interval_ms=200)
+        self.addCleanup(p.dispose)
+        source = p.source("memory", columns="id BIGINT, user VARCHAR, text VARCHAR")
+        source.sink("kafka", topic=out, **options)
+        p.dead_letters("kafka", topic=letters, kafka_message_max_bytes=10000000)
+        for i in range(self.ROWS):
+            row = {"id": i, "user": "u%d" % (i % 50), "text": "x"}
+            source.push(dict(row, **bad) if i == self.BAD else row)
+        poll_until(lambda: p.metric("epoch") >= 1 and p.metric("dead_letters_total") >= 1, p)
+        source.push({"id": self.ROWS, "user": "u0", "text": "after"})
+        source.push_end()
+        self.assertTrue(p.run(30))
+        ids = [json.loads(m.value())["id"] for m in read_all(out)]
+        self.assertEqual(ids, [i for i in range(self.ROWS + 1) if i != self.BAD])
+        self.assertEqual(p.metric("dead_letters_total"), 1)
+        return p, read_all(letters)
+
+    def check_letter(self, messages, code, reason, size):
+        self.assertEqual(len(messages), 1)
+        letter = json.loads(messages[0].value())
+        self.assertEqual((letter["stage"], letter["code"]), ("sink", code))
+        self.assertIn(reason, letter["message"])
+        sent = json.loads(base64.b64decode(letter["payload"]))
+        self.assertEqual((sent["id"], len(sent["text"])), (self.BAD, size))
+
+    def test_row_that_is_too_large_among_others(self):
+        for limit in (1048588, 20000):  # the batches of the others fit, or are too large as well
+            _, letters = self.run_with({"text": "x" * 100000 * (20 if limit > 100000 else 1)},
+                                       limit, key="user",
+                                       kafka_message_max_bytes=10000000)
+            self.check_letter(letters, "EVS_ERR_LIMIT", "Message size too large",
+                              2000000 if limit > 100000 else 100000)
+
+    def test_row_that_librdkafka_refuses(self):
+        _, letters = self.run_with({"text": "x" * 2000000}, 1048588, key="user")
+        self.check_letter(letters, "EVS_ERR_LIMIT", "Message size too large", 2000000)
+
+    def test_row_without_key_for_a_compacted_topic(self):
+        _, letters = self.run_with({"user": None}, 1048588, key="user")
+        self.check_letter(letters, "EVS_ERR_KAFKA", "record", 1)
 
 
 @needs_kafka

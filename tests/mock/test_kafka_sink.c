@@ -256,6 +256,184 @@ static void test_row_too_large_is_told_and_the_rest_goes_on(void **state)
     free(rows);
 }
 
+/* ---- what the brokers give back ---- */
+
+typedef struct told {
+    int count;
+    char text[256]; /* of the last */
+} told;
+
+static void on_refused(const evs_input *m, evs_status status, const char *reason, void *user_data)
+{
+    told *t = user_data;
+    t->count++;
+    assert_int_equal(m->offset, -1);
+    snprintf(t->text, sizeof(t->text), "%.*s|%.*s|%s|%s", (int)m->key_len, (const char *)m->key,
+             (int)m->value_len, (const char *)m->value, evs_status_name(status), reason);
+}
+
+static told refused(void)
+{
+    told t = {0};
+    sink.f->refused(sink.sink, on_refused, &t);
+    return t;
+}
+
+static void produce_fails(int count, rd_kafka_resp_err_t code)
+{
+    while (count--)
+        rd_kafka_mock_push_request_errors(evs__kafka_embedded_cluster(ctx), 0, 1, code);
+}
+
+static char *many_rows(int count)
+{
+    char *rows = malloc((size_t)count * 40 + 1);
+    size_t len = 0;
+    for (int i = 0; i < count; i++)
+        len += (size_t)sprintf(rows + len, "{\"page\":\"/%d\",\"views\":%d}\n", i, i);
+    return rows;
+}
+
+/* values in their order, without `missing` */
+static void check_rows(const kit_source *s, int count, int missing)
+{
+    for (int i = 0, at = 0; i < count; i++) {
+        char value[64];
+        if (i == missing)
+            continue;
+        snprintf(value, sizeof(value), "{\"page\":\"/%d\",\"views\":%d}", i, i);
+        assert_string_equal(s->events[at++].value, value);
+    }
+}
+
+static void test_batch_that_is_refused_arrives_in_smaller_ones(void **state)
+{
+    char *rows = many_rows(1000);
+    kit_source s;
+    (void)state;
+    open_ok(&keyed, SINK("topic.partitions", "1"));
+    produce_fails(2, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    write_ok(rows);
+    commit_ok();
+    assert_int_equal(refused().count, 0);
+    read_back(&s, 1000);
+    check_rows(&s, 1000, -1);
+    kit_source_close(&s);
+    kit_sink_close(&sink);
+    free(rows);
+}
+
+/* one batch of 5, a round of 5, then of 1: the broker's third refusal is of that one alone */
+static void test_message_refused_alone_is_told_and_the_rest_goes_on(void **state)
+{
+    static const rd_kafka_resp_err_t codes[] = {
+        RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, RD_KAFKA_RESP_ERR_INVALID_RECORD,
+        RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP, RD_KAFKA_RESP_ERR_POLICY_VIOLATION};
+    (void)state;
+    for (size_t i = 0; i < sizeof(codes) / sizeof(*codes); i++) {
+        char *rows = many_rows(5);
+        kit_source s;
+        told t;
+        snprintf(topic, sizeof(topic), "%s", kit_name("out"));
+        open_ok(&keyed, SINK("topic.partitions", "1", "kafka.linger.ms", "50"));
+        produce_fails(3, codes[i]);
+        write_ok(rows);
+        commit_ok();
+        t = refused();
+        assert_int_equal(t.count, 1);
+        assert_non_null(strstr(t.text, "/0|{\"page\":\"/0\",\"views\":0}|"));
+        assert_non_null(strstr(t.text, i ? "EVS_ERR_KAFKA" : "EVS_ERR_LIMIT"));
+        assert_non_null(strstr(t.text, rd_kafka_err2str(codes[i])));
+        assert_int_equal(refused().count, 0);
+        write_ok("{\"page\":\"/5\",\"views\":5}");
+        commit_ok();
+        read_back(&s, 5);
+        check_rows(&s, 6, 0);
+        kit_source_close(&s);
+        kit_sink_close(&sink);
+        free(rows);
+    }
+}
+
+/* the older row of a key comes back when the newer one has arrived: the newer one follows again */
+static void test_newest_of_a_key_stays_the_newest(void **state)
+{
+    rd_kafka_mock_cluster_t *cluster;
+    kit_source s;
+    (void)state;
+    open_ok(&keyed, SINK("topic.partitions", "1", "kafka.linger.ms", "0",
+                         "kafka.enable.idempotence", "false"));
+    cluster = evs__kafka_embedded_cluster(ctx);
+    write_ok("{\"page\":\"/a\",\"views\":0}");
+    commit_ok();
+    rd_kafka_mock_broker_set_rtt(cluster, 1, 300);
+    produce_fails(1, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+    write_ok("{\"page\":\"/a\",\"views\":1}");
+    kit_sleep_ms(100); /* it is on its way, by itself */
+    write_ok("{\"page\":\"/a\",\"views\":2}\n{\"page\":\"/b\",\"views\":3}");
+    kit_sleep_ms(100);
+    rd_kafka_mock_broker_set_rtt(cluster, 1, 0);
+    commit_ok();
+    assert_int_equal(refused().count, 0);
+    read_back(&s, 5);
+    assert_string_equal(s.events[1].value, "{\"page\":\"/a\",\"views\":2}");
+    assert_string_equal(s.events[2].value, "{\"page\":\"/b\",\"views\":3}");
+    assert_string_equal(s.events[3].value, "{\"page\":\"/a\",\"views\":1}");
+    assert_string_equal(s.events[4].value, "{\"page\":\"/a\",\"views\":2}");
+    kit_source_close(&s);
+    kit_sink_close(&sink);
+}
+
+/* librdkafka gives up a message in a long outage; the sink does not */
+static void test_message_that_ran_out_of_time_is_sent_again(void **state)
+{
+    rd_kafka_mock_cluster_t *cluster;
+    evs_error *err = NULL;
+    kit_source s;
+    (void)state;
+    open_ok(&keyed, SINK("topic.partitions", "1", "kafka.message.timeout.ms", "300",
+                         "kafka.reconnect.backoff.ms", "20", "kafka.linger.ms", "0"));
+    cluster = evs__kafka_embedded_cluster(ctx);
+    write_ok("{\"page\":\"/0\",\"views\":0}");
+    commit_ok();
+    rd_kafka_mock_broker_set_down(cluster, 1);
+    write_ok("{\"page\":\"/1\",\"views\":1}\n@7{\"page\":\"/2\"}\n-{\"page\":\"/3\"}");
+    assert_int_equal(sink.f->flush(sink.sink, 2000, &err), EVS_AGAIN);
+    rd_kafka_mock_broker_set_up(cluster, 1);
+    commit_ok();
+    read_back(&s, 4);
+    check_rows(&s, 2, -1);
+    assert_string_equal(s.events[2].key, "/2");
+    assert_int_equal(s.events[2].timestamp, 7);
+    assert_string_equal(s.events[3].key, "/3");
+    assert_null(s.events[3].value);
+    kit_source_close(&s);
+    kit_sink_close(&sink);
+}
+
+/* an abort forgets what came back, also what is on its way again; closing leaks nothing */
+static void test_abort_and_close_while_sending_again(void **state)
+{
+    char *rows = many_rows(100);
+    evs_error *err = NULL;
+    (void)state;
+    for (int64_t wait_ms = 1; wait_ms < 1000; wait_ms *= 4) {
+        open_ok(&keyed, SINK("topic.partitions", "1"));
+        rd_kafka_mock_broker_set_rtt(evs__kafka_embedded_cluster(ctx), 1, 50);
+        produce_fails(3, RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE);
+        write_ok(rows);
+        sink.f->flush(sink.sink, wait_ms, &err);
+        if (wait_ms > 1) {
+            assert_evs_ok(sink.f->abort(sink.sink, &err), err);
+            write_ok("{\"page\":\"/b\",\"views\":1}");
+            commit_ok();
+        }
+        kit_sink_close(&sink);
+        rd_kafka_mock_clear_request_errors(evs__kafka_embedded_cluster(ctx), 0);
+    }
+    free(rows);
+}
+
 static void test_refused_by_the_broker_fails_the_flush(void **state)
 {
     evs_error *err = NULL;
@@ -346,6 +524,11 @@ int main(int argc, char **argv)
         TEST(test_write_avro_registers_its_schema),
         TEST(test_full_queue_goes_on_where_it_stopped),
         TEST(test_row_too_large_is_told_and_the_rest_goes_on),
+        TEST(test_batch_that_is_refused_arrives_in_smaller_ones),
+        TEST(test_message_refused_alone_is_told_and_the_rest_goes_on),
+        TEST(test_newest_of_a_key_stays_the_newest),
+        TEST(test_message_that_ran_out_of_time_is_sent_again),
+        TEST(test_abort_and_close_while_sending_again),
         TEST(test_refused_by_the_broker_fails_the_flush),
         TEST(test_outage_keeps_rows_and_flush_says_again),
         TEST(test_write_without_memory_is_clean),

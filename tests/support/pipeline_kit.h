@@ -57,10 +57,12 @@ typedef struct database {
     long writes, commits, aborts;
     int fail_writes, fail_flushes, fail_commits; /* so many of the next fail ... */
     int fail_aborts;
-    bool for_good;       /* ... and not retriably */
-    int no_room;         /* so many of the next writes say EVS_AGAIN */
-    const char *bad_row; /* rows with this text cannot be written */
-    bool down;           /* cannot be opened */
+    bool for_good;           /* ... and not retriably */
+    int no_room;             /* so many of the next writes say EVS_AGAIN */
+    const char *bad_row;     /* rows with this text cannot be written */
+    const char *refused_row; /* a row with this text is taken and refused afterwards */
+    char refused[256];       /* it, until it was told */
+    bool down;               /* cannot be opened */
 } database;
 
 static inline void table_put(table *t, const char *key, const char *text)
@@ -211,6 +213,8 @@ static inline evs_status txn_write(
             return evs_error_set(s->ctx, reterr, EVS_ERR_NOMEM, "out of memory");
         if (s->db->bad_row && strstr(text, s->db->bad_row))
             failed(row.index, EVS_ERR_ENCODE, "a bad row", user_data);
+        else if (s->db->refused_row && strstr(text, s->db->refused_row))
+            snprintf(s->db->refused, sizeof(s->db->refused), "%s", text);
         else
             table_put(&s->db->open, key, text);
     }
@@ -255,6 +259,22 @@ static inline evs_status txn_abort(void *sink, evs_error **reterr)
     return EVS_OK;
 }
 
+static inline void txn_refused(void *sink, evs_refused_fn refused, void *user_data)
+{
+    txn_sink *s = sink;
+    evs_input in = {.value = s->db->refused,
+                    .value_len = (uint32_t)strlen(s->db->refused),
+                    .key = "k",
+                    .key_len = 1,
+                    .offset = -1,
+                    .timestamp = 7000,
+                    .partition = -1,
+                    .topic = UINT32_MAX};
+    if (*s->db->refused)
+        refused(&in, EVS_ERR_LIMIT, "too large", user_data);
+    *s->db->refused = '\0';
+}
+
 static inline void txn_close(void *sink)
 {
     txn_sink *s = sink;
@@ -273,6 +293,7 @@ static const evs_sink_functions txn_functions = {
     .commit = txn_commit,
     .abort = txn_abort,
     .close = txn_close,
+    .refused = txn_refused,
 };
 static const evs_connector txn_connector = {sizeof(evs_connector), "txn", "a database in a test",
                                             NULL, &txn_functions};
@@ -296,6 +317,7 @@ static const evs_sink_functions upsert_functions = {
     .write = plain_write,
     .flush = txn_flush,
     .close = txn_close,
+    .refused = txn_refused,
 };
 static const evs_connector upsert_connector = {
     sizeof(evs_connector), "upsert", "a key-value store in a test", NULL, &upsert_functions};

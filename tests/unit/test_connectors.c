@@ -196,6 +196,51 @@ static void test_sink_open_failure_of_the_connector_is_passed_on(void **state)
           "nobody there");
 }
 
+static evs_status any_open(evs_context *ctx,
+                           const evs_config *config,
+                           evs_schema *schema,
+                           const evs_sink_identity *identity,
+                           void **ret,
+                           evs_error **reterr)
+{
+    (void)ctx;
+    (void)config;
+    (void)schema;
+    (void)identity;
+    (void)reterr;
+    *ret = &mine_sink;
+    return EVS_OK;
+}
+
+static void two_refused(void *s, evs_refused_fn refused, void *user_data)
+{
+    static const evs_input in = {.offset = -1, .partition = -1};
+    (void)s;
+    refused(&in, EVS_ERR_LIMIT, "the first is too large", user_data);
+    refused(&in, EVS_ERR_KAFKA, "the second, too", user_data);
+}
+
+static void test_sink_commit_tells_what_the_server_refused(void **state)
+{
+    fixture *f = *state;
+    static evs_sink_functions functions;
+    static const evs_connector c = {sizeof(c), "mine", "a test", NULL, &functions};
+    evs_sink_handle *s = NULL;
+    evs_batch *b = rows(f, 1, 2);
+    functions = mine_sink;
+    functions.open = any_open;
+    functions.refused = two_refused;
+    OK(evs_connector_register(f->ctx, &c, &f->err));
+    OK(evs_sink_open(f->ctx, "mine", NULL, f->schema, 0, &s, &f->err));
+    OK(evs_sink_write(s, b, &f->err));
+    FAILS(evs_sink_commit(s, 1, &f->err), EVS_ERR_LIMIT, "the first is too large");
+    /* one that ends before it is never asked */
+    functions.struct_size = offsetof(evs_sink_functions, refused);
+    OK(evs_sink_commit(s, 2, &f->err));
+    evs_sink_close(s);
+    evs_batch_unref(b);
+}
+
 /* ---- a named log between a sink and a consumer ---- */
 
 static void test_consumer_reads_what_a_memory_sink_wrote(void **state)
@@ -282,6 +327,7 @@ int main(void)
         T(test_sink_open_of_a_source_is_refused),
         T(test_sink_open_unknown_option_names_the_closest),
         T(test_sink_open_failure_of_the_connector_is_passed_on),
+        T(test_sink_commit_tells_what_the_server_refused),
         T(test_consumer_reads_what_a_memory_sink_wrote),
         T(test_sink_write_of_other_rows_is_refused),
         T(test_memory_sink_full_log_says_again),

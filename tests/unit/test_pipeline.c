@@ -428,6 +428,44 @@ static void test_rows_the_sink_cannot_write_are_dead_letters(void **state)
                  "eyJ1c2VyIjoidTIiLCJuIjoyfQ==|null");
 }
 
+static void test_rows_the_server_refuses_afterwards_are_dead_letters(void **state)
+{
+    kit *k = *state;
+    evs_pipeline *p = kit_pipeline(k);
+    k->source = evs_source(p, "memory", SOURCE("start", "earliest"));
+    evs_sink(k->source, "txn", NULL);
+    with_letters(k);
+    k->db.refused_row = "u2|";
+    OK(kit_event(k, 0, 1000, 1, 1));
+    OK(kit_event(k, 0, 1000, 2, 2));
+    kit_drain(k);
+    OK(evs_pipeline_commit(k->p, &k->err));
+    assert_table(&k->db.committed, "u1|1");
+    /* safe within the epoch of the row; the bytes are those that were sent, base64 */
+    assert_table(&k->letters.committed,
+                 "sink|EVS_ERR_LIMIT|too large|null|null|null|1970-01-01T00:00:07.000Z|aw==|"
+                 "dTJ8Mg==|null");
+    assert_int_equal(kit_metric(k, "dead_letters_total"), 1);
+    OK(kit_event(k, 0, 1000, 3, 3));
+    kit_drain(k);
+    OK(evs_pipeline_commit(k->p, &k->err));
+    assert_table(&k->db.committed, "u1|1\nu3|3");
+}
+
+static void test_row_refused_afterwards_with_on_error_fail_stops(void **state)
+{
+    kit *k = *state;
+    evs_pipeline *p = kit_pipeline(k);
+    evs_pipeline_set(p, "on_error", "fail");
+    k->source = evs_source(p, "memory", SOURCE("start", "earliest"));
+    evs_sink(k->source, "txn", NULL);
+    k->db.refused_row = "u2|";
+    OK(kit_event(k, 0, 1000, 2, 2));
+    kit_drain(k);
+    FAILS(evs_pipeline_commit(k->p, &k->err), EVS_ERR_LIMIT, "stage sink: too large");
+    assert_table(&k->db.committed, "");
+}
+
 static void test_on_error_skip_counts_only_and_fail_stops(void **state)
 {
     kit *k = *state;
@@ -811,6 +849,8 @@ int main(void)
         KIT_TEST(test_source_partitioned_by_the_key_needs_no_exchange),
         KIT_TEST(test_dead_letters_of_each_stage),
         KIT_TEST(test_rows_the_sink_cannot_write_are_dead_letters),
+        KIT_TEST(test_rows_the_server_refuses_afterwards_are_dead_letters),
+        KIT_TEST(test_row_refused_afterwards_with_on_error_fail_stops),
         KIT_TEST(test_on_error_skip_counts_only_and_fail_stops),
         KIT_TEST(test_dead_letters_without_an_output_are_logged),
         KIT_TEST(test_apply_rejects_to_the_dead_letters_and_may_fail),

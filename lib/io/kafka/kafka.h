@@ -5,7 +5,7 @@
  *   conf.c      options -> rd_kafka_conf_t (kafka.* passes through), errors, logs
  *   embedded.c  "embedded:" as bootstrap.servers: librdkafka's mock cluster inside this process,
  * one per context source.c    consumer, by group or with all partitions      outlet.c  producer
- * handle      sink.c  rows -> outlet
+ * handle      sink.c  rows -> outlet      resend.c  what the brokers gave back
  *
  * Threads: librdkafka has its own; nothing of ours or of the host runs on them but one wake-up that
  * writes an eventfd.
@@ -51,6 +51,9 @@ evs_status evs__kafka_fail(evs_context *ctx,
                            const char *format,
                            ...) EVS_PRINTF(4, 5);
 bool evs__kafka_is_retriable(rd_kafka_resp_err_t code);
+/* a broker does not want this very message (or one that travelled with it), however often it is
+ * sent */
+bool evs__kafka_refuses(rd_kafka_resp_err_t code);
 int64_t evs__kafka_clock_ms(void); /* monotonic */
 
 /* bootstrap.servers of the context's embedded cluster, started on first use; *borrowed until* the

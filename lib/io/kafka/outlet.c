@@ -30,6 +30,7 @@ struct evs__outlet {
     int64_t silent_until_ms;    /* no broker answered: not asked again before */
     rd_kafka_queue_t *creating; /* of the answer to CreateTopics */
     bool in_creation;
+    const rd_kafka_message_t *reported; /* by on_delivery, at the moment */
     const evs_error *refused; /* why messages are being given back that were queued unseen */
 };
 
@@ -52,7 +53,9 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
     }
     o->pending--;
     o->served++;
+    o->reported = m;
     o->delivered(&d, m->_private, o->user_data);
+    o->reported = NULL;
     evs_error_unref(err);
 }
 
@@ -352,6 +355,17 @@ evs_status evs__outlet_flush(evs__outlet *o, int64_t timeout_ms)
     else
         rd_kafka_poll(o->rk, 0);
     return o->pending ? EVS_AGAIN : EVS_OK;
+}
+
+void evs__outlet_reported(const evs__outlet *o, evs__outlet_message *ret)
+{
+    const rd_kafka_message_t *m = o->reported;
+    *ret = (evs__outlet_message){.value = m->payload,
+                                 .value_len = m->payload ? m->len : 0,
+                                 .key = m->key,
+                                 .key_len = m->key ? m->key_len : 0,
+                                 .timestamp_ms = EVS_TIME_NONE,
+                                 .partition = m->partition};
 }
 
 size_t evs__outlet_pending(const evs__outlet *o)

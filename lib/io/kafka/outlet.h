@@ -70,6 +70,9 @@ evs_status evs__outlet_send(evs__outlet *o, const evs__outlet_message *m, evs_er
 int evs__outlet_poll(evs__outlet *o, int64_t timeout_ms);
 /* EVS_OK: nothing is on the way any more; EVS_AGAIN: something still is */
 evs_status evs__outlet_flush(evs__outlet *o, int64_t timeout_ms);
+/* Within `delivered`: the message that is reported, as it was sent, but for headers and time;
+ * *borrowed until* return. */
+void evs__outlet_reported(const evs__outlet *o, evs__outlet_message *ret);
 size_t evs__outlet_pending(const evs__outlet *o);
 /* flush up to the time-out, purge the rest (reported as not delivered), release */
 void evs__outlet_close(evs__outlet *o, int64_t timeout_ms);

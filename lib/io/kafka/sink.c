@@ -3,9 +3,11 @@
  * as tombstones, the row's event time as timestamp.
  *
  * At least once: a flush that ends well means that every row is acknowledged by the brokers. An
- * abort cannot take anything back; the epoch is written again. One delivery failure after
- * librdkafka's own retries fails the flush, and with it the commit, so nothing is lost.
- * Kafka transactions would be another guarantee; this sink does not use them.
+ * abort cannot take anything back; the epoch is written again. A message that the brokers refuse
+ * for good is told to the pipeline, which makes it a dead letter; those that came back with it, or
+ * ran out of time, are sent again (resend.c). Any other delivery failure after librdkafka's own
+ * retries fails the flush, and with it the commit, so nothing is lost. Kafka transactions would be
+ * another guarantee; this sink does not use them.
  */
 #include <string.h>
 
@@ -13,10 +15,12 @@
 #include "io/connectors.h"
 #include "io/kafka/keys.h"
 #include "io/kafka/outlet.h"
+#include "io/kafka/resend.h"
 
 typedef struct kafka_sink {
     evs_context *ctx;
     evs__outlet *outlet;
+    evs__resend *resend;
     evs__kafka_keys *keys;
     evs_encoder *encoder;
     const evs_batch *resume; /* batch that did not fit as a whole, and where to go on */
@@ -37,19 +41,18 @@ static const evs_option_info options[] = {
 static void delivered(const evs_delivery *d, void *message_opaque, void *user_data)
 {
     kafka_sink *s = user_data;
-    (void)message_opaque;
-    if (!d->error || s->failure)
-        return;
-    evs_error_set(s->ctx, &s->failure, evs_error_status(d->error), "%s",
-                  evs_error_message(d->error));
-    evs_error_annotate(s->ctx, &s->failure, evs_error_is_retriable(d->error), false,
-                       evs_error_kafka_code(d->error), NULL);
+    evs_error *err = NULL;
+    if (evs__resend_report(s->resend, d, message_opaque, &err) && !s->failure)
+        s->failure = err;
+    else
+        evs_error_unref(err);
 }
 
 static void sink_close(void *sink)
 {
     kafka_sink *s = sink;
     evs__outlet_close(s->outlet, s->close_timeout_ms);
+    evs__resend_free(s->resend);
     evs__kafka_keys_free(s->keys);
     evs_encoder_unref(s->encoder);
     evs_error_unref(s->failure);
@@ -79,6 +82,11 @@ static evs_status sink_open(evs_context *context,
         sink_close(s);
         return status;
     }
+    s->resend = evs__resend_new(context, s->outlet);
+    if (!s->resend) {
+        sink_close(s);
+        return evs_error_set(context, reterr, EVS_ERR_NOMEM, "out of memory");
+    }
     *ret_sink = s;
     return EVS_OK;
 }
@@ -97,6 +105,7 @@ static evs_status send_row(kafka_sink *s, const evs_batch *batch, uint32_t row, 
         return status;
     if (m.timestamp_ms < 0)
         m.timestamp_ms = EVS_TIME_NONE; /* Kafka has no time before 1970 */
+    m.opaque = evs__resend_opaque(m.timestamp_ms);
     m.key = key.data;
     m.key_len = key.len;
     m.value = value.data;
@@ -111,6 +120,15 @@ static bool row_is_hopeless(evs_status status)
            status == EVS_ERR_OVERFLOW;
 }
 
+/* Nothing new passes by what came back. EVS_AGAIN: not through with it. */
+static evs_status sink_resend(kafka_sink *s, evs_error **reterr)
+{
+    if (!evs__resend_busy(s->resend))
+        return EVS_OK;
+    evs__outlet_poll(s->outlet, 0);
+    return evs__resend_step(s->resend, reterr);
+}
+
 static evs_status sink_write(
     void *sink, evs_batch *batch, evs_decode_failed_fn failed, void *user_data, evs_error **reterr)
 {
@@ -119,6 +137,10 @@ static evs_status sink_write(
     size_t rows = evs_batch_rows(batch);
     size_t i = s->resume == batch ? s->resume_at : 0;
 
+    evs_status again = sink_resend(s, reterr);
+
+    if (again)
+        return again;
     s->resume = NULL;
     for (; i < rows; i++) {
         evs_error *err = NULL;
@@ -148,7 +170,16 @@ static evs_status sink_write(
 static evs_status sink_flush(void *sink, int64_t wait_ms, evs_error **reterr)
 {
     kafka_sink *s = sink;
-    evs_status status = evs__outlet_flush(s->outlet, wait_ms);
+    int64_t now = evs__kafka_clock_ms();
+    int64_t deadline = wait_ms > INT64_MAX - now ? INT64_MAX : now + wait_ms;
+    evs_status status;
+
+    do {
+        int64_t left = deadline - evs__kafka_clock_ms();
+        status = evs__outlet_flush(s->outlet, left > 0 ? left : 0);
+        if (!s->failure && !status)
+            status = evs__resend_step(s->resend, reterr);
+    } while (!s->failure && status == EVS_AGAIN && evs__kafka_clock_ms() < deadline);
     if (!s->failure)
         return status;
     status = evs_error_status(s->failure);
@@ -165,6 +196,7 @@ static evs_status sink_abort(void *sink, evs_error **reterr)
     kafka_sink *s = sink;
     (void)reterr;
     s->resume = NULL;
+    evs__resend_drop(s->resend);
     s->failure = evs_error_unref(s->failure);
     return EVS_OK;
 }
@@ -172,10 +204,20 @@ static evs_status sink_abort(void *sink, evs_error **reterr)
 static evs_status sink_poll(void *sink, int64_t now_ms, int64_t *ret_next_ms, evs_error **reterr)
 {
     kafka_sink *s = sink;
-    (void)reterr;
+    evs_status status;
     evs__outlet_poll(s->outlet, 0);
-    *ret_next_ms = evs__outlet_pending(s->outlet) ? now_ms + 100 : -1;
-    return EVS_OK;
+    status = sink_resend(s, reterr);
+    if (evs__resend_busy(s->resend))
+        *ret_next_ms = now_ms + 5;
+    else
+        *ret_next_ms = evs__outlet_pending(s->outlet) ? now_ms + 100 : -1;
+    return status < 0 ? status : EVS_OK;
+}
+
+static void sink_refused(void *sink, evs_refused_fn refused, void *user_data)
+{
+    kafka_sink *s = sink;
+    evs__resend_refused(s->resend, refused, user_data);
 }
 
 const evs_sink_functions evs__kafka_sink = {
@@ -188,6 +230,7 @@ const evs_sink_functions evs__kafka_sink = {
     .abort = sink_abort,
     .poll = sink_poll,
     .close = sink_close,
+    .refused = sink_refused,
 };
 
 const evs_connector evs__kafka_connector = {
