@@ -22,6 +22,43 @@
 #include "evstream/function.h"
 #include "evstream/window.h"
 
+/* what a dedup measures `within_ms` from */
+typedef enum evs_dedup_since {
+    EVS_DEDUP_SINCE_FIRST = 1, /* rows that passed: a key passes again every within_ms */
+    EVS_DEDUP_SINCE_LAST = 2   /* all rows of the key: it passes again after a silence */
+} evs_dedup_since;
+
+typedef struct evs_dedup_options {
+    size_t struct_size;
+    int64_t within_ms;       /* 1 or more; EVS_FOREVER: state grows with the keys */
+    int64_t grace_ms;        /* how much longer than it must a dedup remembers; default 0 */
+    int64_t state_bytes_max; /* bound of what the step keeps, in each shard; default 1 GiB; reaching
+                                it is EVS_ERR_LIMIT and stops the pipeline */
+    int32_t since;           /* evs_dedup_since; default first */
+    int32_t null_key;        /* evs_null_key; default dead letter */
+} evs_dedup_options;
+
+#define EVS_DEDUP_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(evs_dedup_options), 0, 0, INT64_C(1) << 30, EVS_DEDUP_SINCE_FIRST,                  \
+            EVS_NULL_KEY_DEAD_LETTER                                                               \
+    }
+
+typedef struct evs_limit_options {
+    size_t struct_size;
+    int64_t rows;            /* how many of a key pass: 1 or more */
+    int64_t per_ms;          /* in each [k * per_ms, (k + 1) * per_ms) of event time */
+    int64_t grace_ms;        /* how long after its end such a span still takes rows; default 0 */
+    int64_t state_bytes_max; /* as of evs_dedup_options */
+    int32_t null_key;        /* evs_null_key; default dead letter */
+    int32_t reserved;        /* 0 */
+} evs_limit_options;
+
+#define EVS_LIMIT_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(evs_limit_options), 0, 0, 0, INT64_C(1) << 30, EVS_NULL_KEY_DEAD_LETTER, 0          \
+    }
+
 typedef struct evs_pipeline evs_pipeline;
 typedef struct evs_stream evs_stream;
 
@@ -81,6 +118,56 @@ EVS_API evs_stream *evs_window_by(evs_stream *stream,
                                   const char *keys,
                                   const evs_window_options *options,
                                   const char *aggregates);
+/**
+ * The rows of one key in `one_in`: a key is in or out by its value alone, in every run and on every
+ * machine. NULL is a key like another. Rows left out are counted: left_out_total.
+ *
+ * @param keys expressions, at least one: "user_id"
+ * @param one_in 1 or more; 1 keeps every row
+ * @threads one at a time
+ * @since 0.1
+ */
+EVS_API evs_stream *evs_sample(evs_stream *stream, const char *keys, int64_t one_in);
+
+/** Function twin of EVS_DEDUP_OPTIONS_INIT for a struct of `size` bytes, the caller's sizeof.
+ * @threads any @since 0.1 */
+EVS_API void evs_dedup_options_init(evs_dedup_options *options, size_t size);
+/**
+ * Each key once: the first row of a key passes, further rows of it less than `within_ms` away in
+ * event time, before or after, are left out and counted (left_out_total).
+ *
+ * "First" is by arrival; rows of one source partition arrive in its order, so when a key stays in
+ * its partition the result is the same for every batch size and number of workers. (Behind a step
+ * with other keys, rows of one key have no such order.) A row that comes
+ * late is judged like another while its key is remembered: until the watermark has passed the end
+ * of its [k * within_ms, (k + 1) * within_ms) by within_ms + grace_ms. A row later than that is not
+ * judged: it passes, counted (late_total); windows behind refuse it as late. Rows without event
+ * time are dead letters. The input's rows must come once: not the changing results of a window (use
+ * EVS_EMIT_FINAL there), no deletes.
+ *
+ * @param keys expressions, at least one: "order_id"
+ * @param options *copied*
+ * @threads one at a time
+ * @since 0.1
+ */
+EVS_API evs_stream *
+evs_dedup(evs_stream *stream, const char *keys, const evs_dedup_options *options);
+
+/** Function twin of EVS_LIMIT_OPTIONS_INIT for a struct of `size` bytes, the caller's sizeof.
+ * @threads any @since 0.1 */
+EVS_API void evs_limit_options_init(evs_limit_options *options, size_t size);
+/**
+ * At most `rows` rows of a key in each `per_ms` of event time, the first ones by arrival (see
+ * evs_dedup()); the others are left out and counted (left_out_total), as are rows whose span ended
+ * more than grace_ms before the watermark (late_total, too).
+ *
+ * @param keys expressions; NULL or "": one limit for all rows
+ * @param options *copied*
+ * @threads one at a time
+ * @since 0.1
+ */
+EVS_API evs_stream *
+evs_limit(evs_stream *stream, const char *keys, const evs_limit_options *options);
 /** Late rows of a window stream. Without a sink on it they are dead letters, stage "late". @threads
  * one at a time @since 0.1 */
 EVS_API evs_stream *evs_late(evs_stream *window_stream);

@@ -182,7 +182,8 @@ static evs_status insert(evs__intern *t, const evs__intern_probe *p, uint32_t *r
     return EVS_OK;
 }
 
-static evs_status find_or_insert(evs__intern *t, const evs__intern_probe *p, uint32_t *ret_id)
+/* EVS__INTERN_ABSENT: not there; the table has buckets */
+static uint32_t find(const evs__intern *t, const evs__intern_probe *p)
 {
     uint32_t mask = t->bucket_count - 1;
 
@@ -190,14 +191,23 @@ static evs_status find_or_insert(evs__intern *t, const evs__intern_probe *p, uin
         const evs__intern_bucket *b = &t->buckets[at];
         for (uint32_t ways = ways_with(b, p->tag); ways; ways &= ways - 1) {
             uint32_t id = b->ids[__builtin_ctz(ways)];
-            if (key_equal(t, id, p)) {
-                *ret_id = id;
-                return EVS_OK;
-            }
+            if (key_equal(t, id, p))
+                return id;
         }
         if (!is_full(b))
-            return insert(t, p, ret_id);
+            return EVS__INTERN_ABSENT;
     }
+}
+
+uint32_t evs__intern_find(const evs__intern *t, const evs__intern_probe *probe)
+{
+    return t->count ? find(t, probe) : EVS__INTERN_ABSENT;
+}
+
+static evs_status find_or_insert(evs__intern *t, const evs__intern_probe *p, uint32_t *ret_id)
+{
+    *ret_id = find(t, p);
+    return *ret_id == EVS__INTERN_ABSENT ? insert(t, p, ret_id) : EVS_OK;
 }
 
 /* The id with the first equal tag of the home bucket; of none, the id in its last place (0 when

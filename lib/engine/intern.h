@@ -16,8 +16,9 @@
 #include "base/hash.h"
 #include "engine/account.h"
 
-#define EVS__INTERN_BLOCK 256           /* most probes of one call */
-#define EVS__INTERN_MAX (1u << 30)      /* ids */
+#define EVS__INTERN_BLOCK 256      /* most probes of one call */
+#define EVS__INTERN_MAX (1u << 30) /* ids */
+#define EVS__INTERN_ABSENT UINT32_MAX
 #define EVS__INTERN_NULL_LEN UINT32_MAX /* "length" of NULL, which is a key of its own */
 
 typedef struct evs__intern_key {
@@ -59,6 +60,8 @@ void evs__intern_free(evs__intern *t);
  * keys added so far stay, unused, until the next sweep */
 evs_status
 evs__intern_add(evs__intern *t, const evs__intern_probe *probes, uint32_t n, uint32_t *ids);
+/* the id of a key that is there; EVS__INTERN_ABSENT */
+uint32_t evs__intern_find(const evs__intern *t, const evs__intern_probe *probe);
 /* forget every key whose bit of `live` (t->high bits) is not set; its memory goes back */
 void evs__intern_sweep(evs__intern *t, const uint8_t *live);
 

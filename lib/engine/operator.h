@@ -39,6 +39,9 @@ typedef struct evs__out {
                    const char *stage,
                    evs_status status,
                    const char *message);
+    /* rows that were dropped on purpose (dedup, sample, limit), and that came too late to be
+     * judged (no rows of their own port); or NULL */
+    void (*counted)(void *user, uint32_t left_out, uint32_t late);
 } evs__out;
 
 typedef struct evs__operator evs__operator;
@@ -76,8 +79,8 @@ typedef struct evs__operator_functions {
         const evs__operator *op); /* host clock time at which advance should be called anyway
                                      (processing time); INT64_MAX never; or NULL */
     int64_t (*counter)(const evs__operator *op,
-                       const char *name); /* "rows", "late", "open_windows", "keys", "state_bytes";
-                                             -1 unknown; or NULL */
+                       const char *name); /* "rows", "late", "open_windows", "keys", "left_out",
+                                             "state_bytes"; -1 unknown; or NULL */
     void (*free)(evs__operator *op);
 } evs__operator_functions;
 
@@ -111,6 +114,34 @@ evs_status evs__apply_new(evs_context *ctx,
                           const evs_type *out,
                           evs_apply_fn fn,
                           void *user_data,
+                          evs__operator **ret,
+                          evs_error **reterr);
+
+/* keep the rows of one key in `one_in`, by a hash of the keys */
+evs_status evs__sample_new(evs_context *ctx,
+                           const evs_type *in,
+                           const char *keys,
+                           int64_t one_in,
+                           evs__operator **ret,
+                           evs_error **reterr);
+
+struct evs_dedup_options;
+struct evs_limit_options;
+/* `slots`, `rule`: see evs__window_op_new(). The watermark passes on as it is. */
+evs_status evs__dedup_new(evs_context *ctx,
+                          const evs_type *in,
+                          const char *keys,
+                          const struct evs_dedup_options *options,
+                          uint32_t slots,
+                          int32_t rule,
+                          evs__operator **ret,
+                          evs_error **reterr);
+evs_status evs__limit_new(evs_context *ctx,
+                          const evs_type *in,
+                          const char *keys,
+                          const struct evs_limit_options *options,
+                          uint32_t slots,
+                          int32_t rule,
                           evs__operator **ret,
                           evs_error **reterr);
 

@@ -39,7 +39,7 @@ static void on_reject(void *user,
 
 static evs__out out_of(evs_window *w)
 {
-    return (evs__out){w, NULL, on_reject};
+    return (evs__out){w, NULL, on_reject, NULL};
 }
 
 /* ---- rows in ---- */

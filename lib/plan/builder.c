@@ -229,6 +229,78 @@ evs_stream *evs_window_by(evs_stream *stream,
     return n;
 }
 
+evs_stream *evs_sample(evs_stream *stream, const char *keys, int64_t one_in)
+{
+    evs_stream *n = text_step(stream, EVS__NODE_SAMPLE, "keys is NULL", keys);
+
+    if (n->kind == EVS__NODE_SAMPLE)
+        n->number = one_in;
+    return n;
+}
+
+/* a step whose options are copied into `known`, which holds the defaults */
+static evs_stream *options_step(evs_stream *stream,
+                                evs__node_kind kind,
+                                const char *keys,
+                                void *known,
+                                size_t known_size,
+                                const void *options)
+{
+    const char *what = evs__node_kind_name(kind);
+    evs_stream *end = NULL;
+
+    if (!may_build_on(stream, what, &end))
+        return end;
+    if (!options)
+        return fail_text(stream->plan, EVS_ERR_INVALID, what, "options is NULL");
+    if (evs__options_copy(known, known_size, options))
+        return fail_text(stream->plan, EVS_ERR_INVALID, what,
+                         "the options have a struct_size this library does not know");
+    return step(stream, kind, keys ? keys : "", NULL);
+}
+
+/* the caller's struct of `size` bytes becomes the defaults, as far as both know them */
+static void options_init(void *options, size_t size, const void *known, size_t known_size)
+{
+    if (!options || size < sizeof(size_t))
+        return;
+    memset(options, 0, size);
+    memcpy(options, known, size < known_size ? size : known_size);
+    memcpy(options, &size, sizeof(size));
+}
+
+void evs_dedup_options_init(evs_dedup_options *options, size_t size)
+{
+    const evs_dedup_options known = EVS_DEDUP_OPTIONS_INIT;
+    options_init(options, size, &known, sizeof(known));
+}
+
+evs_stream *evs_dedup(evs_stream *stream, const char *keys, const evs_dedup_options *options)
+{
+    evs_dedup_options o = EVS_DEDUP_OPTIONS_INIT;
+    evs_stream *n = options_step(stream, EVS__NODE_DEDUP, keys, &o, sizeof(o), options);
+
+    if (n->kind == EVS__NODE_DEDUP)
+        n->dedup = o;
+    return n;
+}
+
+void evs_limit_options_init(evs_limit_options *options, size_t size)
+{
+    const evs_limit_options known = EVS_LIMIT_OPTIONS_INIT;
+    options_init(options, size, &known, sizeof(known));
+}
+
+evs_stream *evs_limit(evs_stream *stream, const char *keys, const evs_limit_options *options)
+{
+    evs_limit_options o = EVS_LIMIT_OPTIONS_INIT;
+    evs_stream *n = options_step(stream, EVS__NODE_LIMIT, keys, &o, sizeof(o), options);
+
+    if (n->kind == EVS__NODE_LIMIT)
+        n->limit = o;
+    return n;
+}
+
 evs_stream *evs_late(evs_stream *window_stream)
 {
     evs_stream *end = NULL;

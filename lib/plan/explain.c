@@ -79,6 +79,42 @@ static void explain_kind(const evs_window_options *w, evs__buffer *out)
     }
 }
 
+static void explain_exchange(const evs__node *n, uint32_t depth, evs__buffer *out)
+{
+    indent(out, depth);
+    if (n->in_place)
+        evs__buffer_text(out, "in place: the source is partitioned by this key\n");
+    else
+        evs__buffer_printf(out, "exchange: %lld shards by key\n",
+                           (long long)evs_config_int(n->plan->config, "exchange.partitions"));
+}
+
+static void explain_dedup(const evs__node *n, uint32_t depth, evs__buffer *out)
+{
+    const evs_dedup_options *o = &n->dedup;
+
+    evs__buffer_printf(out, ": by (%s)\n", n->text);
+    indent(out, depth + 1);
+    duration(out, "within ", o->within_ms);
+    evs__buffer_printf(out, " of the %s", o->since == EVS_DEDUP_SINCE_LAST ? "last" : "first");
+    duration(out, ", grace ", o->grace_ms);
+    evs__buffer_text(out, ", event time\n");
+    explain_exchange(n, depth + 1, out);
+}
+
+static void explain_limit(const evs__node *n, uint32_t depth, evs__buffer *out)
+{
+    const evs_limit_options *o = &n->limit;
+
+    evs__buffer_printf(out, ": by (%s)\n", n->text);
+    indent(out, depth + 1);
+    evs__buffer_printf(out, "%lld rows ", (long long)o->rows);
+    duration(out, "per ", o->per_ms);
+    duration(out, ", grace ", o->grace_ms);
+    evs__buffer_text(out, ", event time\n");
+    explain_exchange(n, depth + 1, out);
+}
+
 static void explain_window(const evs__node *n, uint32_t depth, evs__buffer *out)
 {
     const evs_window_options *w = &n->window;
@@ -90,12 +126,7 @@ static void explain_window(const evs__node *n, uint32_t depth, evs__buffer *out)
     duration(out, ", grace ", w->grace_ms);
     evs__buffer_printf(out, ", emit %s, %s time\n", w->emit == EVS_EMIT_FINAL ? "final" : "changes",
                        w->time == EVS_TIME_PROCESSING ? "processing" : "event");
-    indent(out, depth + 1);
-    if (n->in_place)
-        evs__buffer_text(out, "in place: the source is partitioned by this key\n");
-    else
-        evs__buffer_printf(out, "exchange: %lld shards by key\n",
-                           (long long)evs_config_int(n->plan->config, "exchange.partitions"));
+    explain_exchange(n, depth + 1, out);
     if (w->late == EVS_LATE_ALL_WINDOWS) {
         indent(out, depth + 1);
         evs__buffer_text(out, "late: refused by all windows\n");
@@ -115,6 +146,12 @@ static void explain_node(const evs__node *n, uint32_t depth, evs__buffer *out)
         explain_options(n->plan, n->config, depth + 1, out);
     } else if (n->kind == EVS__NODE_WINDOW) {
         explain_window(n, depth, out);
+    } else if (n->kind == EVS__NODE_DEDUP) {
+        explain_dedup(n, depth, out);
+    } else if (n->kind == EVS__NODE_LIMIT) {
+        explain_limit(n, depth, out);
+    } else if (n->kind == EVS__NODE_SAMPLE) {
+        evs__buffer_printf(out, ": one key of (%s) in %lld\n", n->text, (long long)n->number);
     } else if (n->kind == EVS__NODE_EACH) {
         evs__buffer_text(out, ": function of the host\n");
     } else {
@@ -138,8 +175,9 @@ evs_status evs__plan_explain(evs__plan *plan, evs__buffer *out, evs_error **rete
     if (*plan->fingerprint)
         evs__buffer_printf(out, "  fingerprint: %s\n", plan->fingerprint);
     explain_options(plan, plan->config, 1, out);
-    if (evs__plan_has_window(plan) && !evs_config_string(plan->config, "state.dir"))
-        evs__buffer_text(out, "  warning: no state.dir: open windows are lost with the process\n");
+    if (evs__plan_has_state(plan) && !evs_config_string(plan->config, "state.dir"))
+        evs__buffer_text(out,
+                         "  warning: no state.dir: what steps remember is lost with the process\n");
     for (uint32_t i = 0; i < plan->node_count; i++) {
         if (!plan->nodes[i]->input)
             explain_node(plan->nodes[i], 0, out);

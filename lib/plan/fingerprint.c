@@ -71,6 +71,23 @@ static void canonical_window(const evs__node *n, evs__buffer *out)
         evs__buffer_text(out, " in place");
 }
 
+/* of operators whose text is their keys; plans without them read as they always did */
+static void canonical_numbers(const evs__node *n, evs__buffer *out)
+{
+    if (n->kind == EVS__NODE_SAMPLE)
+        evs__buffer_printf(out, " one in %lld", (long long)n->number);
+    else if (n->kind == EVS__NODE_DEDUP)
+        evs__buffer_printf(out, " within %lld grace %lld since %d null %d",
+                           (long long)n->dedup.within_ms, (long long)n->dedup.grace_ms,
+                           n->dedup.since, n->dedup.null_key);
+    else if (n->kind == EVS__NODE_LIMIT)
+        evs__buffer_printf(out, " rows %lld per %lld grace %lld null %d", (long long)n->limit.rows,
+                           (long long)n->limit.per_ms, (long long)n->limit.grace_ms,
+                           n->limit.null_key);
+    if (n->in_place)
+        evs__buffer_text(out, " in place");
+}
+
 uint32_t evs__node_ordinal(const evs__node *n)
 {
     uint32_t at = 0;
@@ -99,6 +116,7 @@ evs_status evs__plan_canonical(const evs__plan *plan, evs__buffer *out)
             evs__buffer_text(out, " (");
             canonical_text(plan, n->text, out);
             evs__buffer_printf(out, ") %s", n->text2 ? n->text2 : "");
+            canonical_numbers(n, out);
         }
         evs__buffer_text(out, "\n");
     }

@@ -34,14 +34,15 @@ const evs__node *evs__plan_authority(const evs__plan *plan)
     return late;
 }
 
-static bool has_window_above(const evs__node *n, bool *processing_time)
+static bool has_state_above(const evs__node *n, bool *processing_time)
 {
     bool found = false;
     for (; n; n = n->input) {
-        if (n->kind != EVS__NODE_WINDOW)
+        if (!evs__node_is_staged(n))
             continue;
         found = true;
-        *processing_time = *processing_time || n->window.time == EVS_TIME_PROCESSING;
+        if (n->kind == EVS__NODE_WINDOW && n->window.time == EVS_TIME_PROCESSING)
+            *processing_time = true;
     }
     return found;
 }
@@ -92,14 +93,14 @@ evs_guarantee evs__plan_guarantee(const evs__node *node, const char **ret_why)
 {
     const evs__node *root = evs__node_root(node);
     bool processing_time = false;
-    bool window = has_window_above(node, &processing_time);
+    bool state = has_state_above(node, &processing_time);
 
     if (root->kind == EVS__NODE_SOURCE && !root->connector->source->seek) {
         *ret_why = "the source cannot be read again: at most once";
         return EVS__GUARANTEE_NONE;
     }
-    if (window && !evs_config_string(node->plan->config, "state.dir")) {
-        *ret_why = "without state.dir open windows are lost with the process";
+    if (state && !evs_config_string(node->plan->config, "state.dir")) {
+        *ret_why = "without state.dir what steps remember is lost with the process";
         return EVS__GUARANTEE_NONE;
     }
     if (node->kind == EVS__NODE_EACH) {

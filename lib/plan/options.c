@@ -322,28 +322,28 @@ same_lists(evs_context *ctx, const evs__ast_list *la, const evs__ast_list *lb, b
     return status;
 }
 
-evs_status evs__plan_is_co_partitioned(const evs__node *window, bool *ret, evs_error **reterr)
+evs_status evs__plan_is_co_partitioned(const evs__node *node, bool *ret, evs_error **reterr)
 {
-    const evs__node *root = evs__node_root(window);
+    const evs__node *root = evs__node_root(node);
     const char *by = evs_config_string(root->config, "key.partitioned_by");
-    evs_context *ctx = window->plan->ctx;
+    evs_context *ctx = node->plan->ctx;
     evs__ast_list *la = NULL, *lb = NULL;
     evs_status status;
 
     *ret = false;
-    if (!by || !*window->text)
+    if (!by || !*node->text)
         return EVS_OK;
     status = evs__ast_parse(ctx, by, true, &la, reterr);
     if (status) {
         evs_error_prefix(ctx, reterr, "option \"key.partitioned_by\": ");
         return status;
     }
-    /* columns keep their meaning through a filter only */
-    for (const evs__node *n = window->input; n != root; n = n->input) {
-        if (n->kind != EVS__NODE_FILTER)
+    /* columns keep their meaning, and rows their partition, through these only */
+    for (const evs__node *n = node->input; n != root; n = n->input) {
+        if (n->kind != EVS__NODE_FILTER && n->kind != EVS__NODE_SAMPLE)
             goto out;
     }
-    status = evs__ast_parse(ctx, window->text, true, &lb, reterr);
+    status = evs__ast_parse(ctx, node->text, true, &lb, reterr);
     if (!status && same_lists(ctx, la, lb, ret))
         status = evs__nomem(reterr);
 out:

@@ -29,6 +29,9 @@ typedef enum evs__node_kind {
     EVS__NODE_PROJECT,
     EVS__NODE_EXPLODE,
     EVS__NODE_APPLY,
+    EVS__NODE_SAMPLE,
+    EVS__NODE_DEDUP,
+    EVS__NODE_LIMIT,
     EVS__NODE_WINDOW,
     EVS__NODE_LATE, /* the late rows of its input, a window */
     EVS__NODE_SINK,
@@ -75,9 +78,12 @@ struct evs_stream {
     uint32_t output_count;
 
     /* as the host gave it */
-    char *text;  /* condition, expressions, array, out_columns, grouping keys */
+    char *text;  /* condition, expressions, array, out_columns, keys */
     char *text2; /* alias, aggregates */
     evs_window_options window;
+    evs_dedup_options dedup;
+    evs_limit_options limit;
+    int64_t number; /* sample: one_in */
     evs_apply_fn apply;
     evs_each_fn each;
     void *user_data;
@@ -91,12 +97,12 @@ struct evs_stream {
     evs_schema *schema;             /* source */
     const evs_type *type;           /* rows out, or NULL */
     const evs_type *late_type;      /* window */
-    bool in_place;                  /* window: its rows need no exchange */
+    bool in_place;                  /* staged: its rows need no exchange */
     uint32_t key_count;             /* leading columns that identify a row; 0: none */
     bool windowed;                  /* the last key column is window_start */
     uint32_t meta_mask;             /* source: bit per evs__meta that is a column of `type` */
     evs__time_unit time_unit;       /* source with event.time */
-    bool needs_time;                /* source: a window of event time decides by its rows' times */
+    bool needs_time;                /* source: a step behind it decides by its rows' times */
     /* after prune: columns of the events that something needs */
     const evs_type *wanted;
 };
@@ -175,19 +181,22 @@ void evs__plan_drop_last(evs__plan *plan);
 const char *evs__node_kind_name(evs__node_kind kind);
 /* `step "NAME": ` before an error that no step has put its name on yet */
 void evs__node_prefix(const evs__node *node, evs_error **reterr);
+/* operators with state and time: rows come to them through the exchange, by their keys (text) */
+bool evs__node_is_staged(const evs__node *node);
 /* the source that a node hangs on */
 const evs__node *evs__node_root(const evs__node *node);
 /* the node's output that takes late rows, if one with a consumer exists */
 evs__node *evs__node_late(const evs__node *window);
-bool evs__plan_has_window(const evs__plan *plan);
+/* whether a step keeps something from batch to batch */
+bool evs__plan_has_state(const evs__plan *plan);
 
 /* ---- options.c ---- */
 /* configs of the pipeline and of every source and sink */
 evs_status evs__plan_configure(evs__plan *plan, evs_error **reterr);
 void evs__plan_time_options(const evs__node *source, evs__time_options *ret);
-/* whether key.partitioned_by of the source equals the keys of a window behind it: no exchange is
- * needed. EVS_ERR_EXPRESSION: the option cannot be parsed. */
-evs_status evs__plan_is_co_partitioned(const evs__node *window, bool *ret, evs_error **reterr);
+/* whether key.partitioned_by of the source equals the keys of a staged step behind it: no exchange
+ * is needed. EVS_ERR_EXPRESSION: the option cannot be parsed. */
+evs_status evs__plan_is_co_partitioned(const evs__node *node, bool *ret, evs_error **reterr);
 evs__on_error evs__plan_on_error(const evs__plan *plan);
 const char *evs__plan_application_id(const evs__plan *plan);
 /* letters, digits, '.', '_', '-': fit for a file name */
@@ -214,7 +223,7 @@ evs_status
 evs__meta_type(evs_context *ctx, const evs__node *source, evs__meta meta, const evs_type **ret);
 
 /* ---- typing.c ---- */
-/* make the operator of a stateless or window node over rows of `in`; slots: see evs__window_op_new
+/* make the operator of a node over rows of `in`; slots: see evs__window_op_new
  */
 evs_status evs__plan_make_operator(const evs__node *node,
                                    const evs_type *in,
@@ -234,9 +243,9 @@ evs_status evs__envelope_type(evs_context *ctx, const evs_type **ret);
 evs_status evs__plan_text_uses(
     evs_context *ctx, const char *text, const evs_type *type, bool *used, bool *star);
 /*
- * Whether rows of a source must have an event time: a window of event time is behind it. Behind a
- * window of processing time rows have that window's time; behind a function of the host, which may
- * set times itself, the window refuses rows without one.
+ * Whether rows of a source must have an event time: a step that goes by event time is behind it.
+ * Behind a window of processing time rows have that window's time; behind a function of the host,
+ * which may set times itself, the window refuses rows without one.
  */
 bool evs__plan_needs_time(const evs__node *source);
 /* which meta columns a text behind a source names: bit per evs__meta */

@@ -50,6 +50,14 @@ evs_status evs__plan_make_operator(const evs__node *node,
         return evs__explode_new(ctx, in, node->text, node->text2, ret, reterr);
     case EVS__NODE_APPLY:
         return make_apply(node, in, ret, reterr);
+    case EVS__NODE_SAMPLE:
+        return evs__sample_new(ctx, in, node->text, node->number, ret, reterr);
+    case EVS__NODE_DEDUP:
+        evs__plan_time_options(evs__node_root(node), &time);
+        return evs__dedup_new(ctx, in, node->text, &node->dedup, slots, time.rule, ret, reterr);
+    case EVS__NODE_LIMIT:
+        evs__plan_time_options(evs__node_root(node), &time);
+        return evs__limit_new(ctx, in, node->text, &node->limit, slots, time.rule, ret, reterr);
     case EVS__NODE_WINDOW:
         evs__plan_time_options(evs__node_root(node), &time);
         return evs__window_op_new(ctx, in, node->text, node->text2, &node->window, slots, time.rule,
@@ -128,16 +136,23 @@ static evs_status project_key(evs__node *n, evs_error **reterr)
     return EVS_OK;
 }
 
-static evs_status check_window(const evs__node *n, evs_error **reterr)
+/* a step with time and state needs rows that come once, and in time */
+static evs_status check_staged(const evs__node *n, evs_error **reterr)
 {
+    bool window = n->kind == EVS__NODE_WINDOW;
+
     for (const evs__node *up = n->input; up; up = up->input) {
         if (up->kind == EVS__NODE_LATE)
             return evs__fail(n->plan->ctx, reterr, EVS_ERR_UNSUPPORTED,
-                             "a window over late rows would refuse them all");
+                             window ? "a window over late rows would refuse them all"
+                                    : "late rows are too late for it to judge");
         if (up->kind == EVS__NODE_WINDOW && up->window.emit != EVS_EMIT_FINAL)
-            return evs__fail(n->plan->ctx, reterr, EVS_ERR_UNSUPPORTED,
-                             "it would count each update of \"%s\" again: use emit final there",
-                             up->name);
+            return evs__fail(
+                n->plan->ctx, reterr, EVS_ERR_UNSUPPORTED,
+                window ? "it would count each update of \"%s\" again: use emit final there"
+                       : "it would take each update of \"%s\" for another row: use "
+                         "emit final there",
+                up->name);
     }
     return EVS_OK;
 }
@@ -148,8 +163,8 @@ static evs_status type_operator(evs__node *n, evs_error **reterr)
     evs__operator *op = NULL;
     evs_status status = EVS_OK;
 
-    if (n->kind == EVS__NODE_WINDOW)
-        status = check_window(n, reterr);
+    if (evs__node_is_staged(n))
+        status = check_staged(n, reterr);
     if (!status)
         status = evs__plan_make_operator(n, n->input->type, 1, &op, reterr);
     if (status)
@@ -159,13 +174,15 @@ static evs_status type_operator(evs__node *n, evs_error **reterr)
         replace_type(plan, &n->late_type, evs_type_ref(op->late_type));
         n->key_count = evs__window_op_key_count(op) + 1;
         n->windowed = true;
-        status = evs__plan_is_co_partitioned(n, &n->in_place, reterr);
-    } else if (n->kind == EVS__NODE_FILTER) {
+    } else if (n->kind == EVS__NODE_FILTER || n->kind == EVS__NODE_SAMPLE ||
+               evs__node_is_staged(n)) {
         n->key_count = n->input->key_count;
         n->windowed = n->input->windowed;
     } else if (n->kind == EVS__NODE_PROJECT) {
         status = project_key(n, reterr);
     }
+    if (!status && evs__node_is_staged(n))
+        status = evs__plan_is_co_partitioned(n, &n->in_place, reterr);
     evs__operator_free(op);
     return status;
 }

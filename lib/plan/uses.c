@@ -3,8 +3,9 @@
  * and whether its rows must have a time.
  *
  * Walked backwards: a sink, each, apply and a consumed late stream need every column; a projection
- * and a window need what their texts name; a filter and an explode need that and what their outputs
- * need. Names are taken from the parsed texts, so an unknown name simply marks nothing.
+ * and a window need what their texts name; a filter, a dedup and the like, and an explode need that
+ * and what their outputs need. Names are taken from the parsed texts, so an unknown name simply
+ * marks nothing.
  */
 #include "plan/plan.h"
 
@@ -93,7 +94,7 @@ static evs_status meta_below(const evs__node *n, uint32_t *mask)
     evs_status status = EVS_OK;
 
     if (n->kind == EVS__NODE_FILTER || n->kind == EVS__NODE_PROJECT ||
-        n->kind == EVS__NODE_WINDOW) {
+        n->kind == EVS__NODE_SAMPLE || evs__node_is_staged(n)) {
         status = meta_in_text(ctx, n->text, mask);
         if (!status)
             status = meta_in_text(ctx, n->text2, mask);
@@ -123,6 +124,8 @@ bool evs__plan_needs_time(const evs__node *n)
 {
     if (n->kind == EVS__NODE_WINDOW)
         return n->window.time == EVS_TIME_EVENT;
+    if (evs__node_is_staged(n))
+        return true;
     if (n->kind == EVS__NODE_APPLY)
         return false;
     for (uint32_t i = 0; i < n->output_count; i++) {
@@ -178,6 +181,9 @@ static evs_status needs(const evs__node *n, const evs_type *type, bool *used)
 
     switch (n->kind) {
     case EVS__NODE_FILTER:
+    case EVS__NODE_SAMPLE:
+    case EVS__NODE_DEDUP:
+    case EVS__NODE_LIMIT:
         status = evs__plan_text_uses(ctx, n->text, type, used, &star);
         if (!status)
             status = outputs_need(n, type, used);

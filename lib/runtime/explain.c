@@ -13,7 +13,7 @@
 
 typedef struct explaining {
     const evs__shard *shard;
-    const evs__source *source; /* NULL: slots are shards of `window` */
+    const evs__source *source; /* NULL: slots are shards of `window`, a staged step */
     const evs__node *window;
     int64_t now_ms;
 } explaining;
@@ -25,7 +25,7 @@ static void find_origin(explaining *e, const evs__stage *stage)
     const evs__runtime *rt = stage->rt;
 
     for (const evs__node *n = stage->node->input; n != root && !e->window; n = n->input) {
-        if (n->kind == EVS__NODE_WINDOW)
+        if (evs__node_is_staged(n))
             e->window = n;
     }
     for (uint32_t i = 0; i < rt->source_count && !e->window; i++) {

@@ -30,7 +30,7 @@ static evs_status add_outputs(
 }
 
 static evs_status
-add_window(evs__flow *f, const evs__node *n, const evs_type *in, uint32_t slots, evs_error **reterr)
+add_stage(evs__flow *f, const evs__node *n, const evs_type *in, uint32_t slots, evs_error **reterr)
 {
     evs__runtime *rt = f->rt;
     evs_status status = EVS_OK;
@@ -42,24 +42,41 @@ add_window(evs__flow *f, const evs__node *n, const evs_type *in, uint32_t slots,
     return status;
 }
 
+/* of a step that drops rows on purpose; made by the first flow that has it */
+static evs_status need_left_out(evs__runtime *rt, const evs__node *n, evs_error **reterr)
+{
+    evs__metric **m = &rt->left_out[n->index];
+
+    if (n->kind != EVS__NODE_SAMPLE && n->kind != EVS__NODE_DEDUP && n->kind != EVS__NODE_LIMIT)
+        return EVS_OK;
+    if (!*m)
+        *m = evs__metrics_add(&rt->metrics, EVS__METRIC_LEFT_OUT, "step", n->name, NULL);
+    return *m ? EVS_OK : evs__nomem(reterr);
+}
+
 static evs_status add_operator(
     evs__flow *f, const evs__node *n, const evs_type *in, uint32_t slots, evs_error **reterr)
 {
     evs__operator *op = NULL;
-    evs_status status;
+    evs_status status = need_left_out(f->rt, n, reterr);
 
+    if (status)
+        return status;
     switch (n->kind) {
     case EVS__NODE_FILTER:
     case EVS__NODE_PROJECT:
     case EVS__NODE_EXPLODE:
     case EVS__NODE_APPLY:
+    case EVS__NODE_SAMPLE:
         status = evs__plan_make_operator(n, in, slots, &op, reterr);
         f->ops[n->index] = op;
         if (!status)
             status = add_outputs(f, n, op->out_type, slots, reterr);
         return status;
+    case EVS__NODE_DEDUP:
+    case EVS__NODE_LIMIT:
     case EVS__NODE_WINDOW:
-        return add_window(f, n, in, slots, reterr);
+        return add_stage(f, n, in, slots, reterr);
     default:
         return EVS_OK; /* late: the shard makes what is behind it */
     }
@@ -138,7 +155,7 @@ static evs_status on_emit(void *user, int port, evs_batch *batch, evs_error **re
 
     if (!batch->count)
         return EVS_OK;
-    if (hop->node->kind == EVS__NODE_WINDOW && port == EVS__PORT_MAIN)
+    if (evs__node_is_staged(hop->node) && port == EVS__PORT_MAIN)
         batch->slot = hop->flow->slot;
     if (port == EVS__PORT_MAIN)
         return evs__flow_push(hop->flow, hop->node, batch, hop->now_ms, reterr);
@@ -161,9 +178,20 @@ static void on_reject(void *user,
     evs__dead_letter_add(hop->flow->rt, hop->node, NULL, batch, row, stage, status, message);
 }
 
+static void on_counted(void *user, uint32_t left_out, uint32_t late)
+{
+    const evs__hop *hop = user;
+    const evs__runtime *rt = hop->flow->rt;
+
+    if (left_out)
+        evs__metric_add(rt->left_out[hop->node->index], left_out);
+    if (late)
+        evs__metric_add(rt->stages[hop->node->index]->late, late);
+}
+
 evs__out evs__hop_out(evs__hop *hop)
 {
-    return (evs__out){hop, on_emit, on_reject};
+    return (evs__out){hop, on_emit, on_reject, on_counted};
 }
 
 /* ---- the way of a batch ---- */
@@ -208,6 +236,8 @@ deliver(evs__flow *f, const evs__node *n, evs_batch *batch, int64_t now_ms, evs_
         return evs__sink_put(sink_of(f->rt, n), batch, now_ms, reterr);
     case EVS__NODE_EACH:
         return deliver_each(f->rt, n, batch, reterr);
+    case EVS__NODE_DEDUP:
+    case EVS__NODE_LIMIT:
     case EVS__NODE_WINDOW:
         return evs__stage_send(f, f->rt->stages[n->index], batch, now_ms, reterr);
     default:
@@ -238,7 +268,7 @@ evs_status evs__flow_advance(evs__runtime *rt,
     evs_status status = EVS_OK;
     for (uint32_t i = 0; !status && i < node->output_count; i++) {
         const evs__node *n = node->outputs[i];
-        if (n->kind == EVS__NODE_WINDOW)
+        if (evs__node_is_staged(n))
             status =
                 evs__stage_advance(rt->stages[n->index], slot, watermark, idle, now_ms, reterr);
         else if (n->kind != EVS__NODE_LATE && n->output_count)

@@ -20,7 +20,8 @@
     X(BYTES_IN, "bytes_in_total", COUNTER, "source, topic, partition", "Bytes of the values of events taken from sources") \
     X(EVENTS_OUT, "events_out_total", COUNTER, "sink", "Rows that sinks took, replays included")   \
     X(DEAD_LETTERS, "dead_letters_total", COUNTER, "stage", "Events and rows that could not be processed") \
-    X(LATE, "late_total", COUNTER, "step", "Events that came after a window had closed")           \
+    X(LATE, "late_total", COUNTER, "step", "Events that came after a window had closed, or too late for a dedup or a limit to judge") \
+    X(LEFT_OUT, "left_out_total", COUNTER, "step", "Rows that a dedup, a sample or a limit dropped") \
     X(SINK_RETRIES, "sink_retries_total", COUNTER, "sink", "Writes and flushes of sinks that failed and were tried again") \
     X(COMMITS, "commits_total", COUNTER, "", "Epochs committed")                                   \
     X(COMMIT_FAILURES, "commit_failures_total", COUNTER, "", "Attempts to commit that failed")     \
@@ -31,9 +32,9 @@
     X(EVENT_LAG, "watermark_lag_seconds", GAUGE, "source, topic, partition", "Host clock minus watermark of a partition") \
     X(CONSUMER_LAG, "consumer_lag_events", GAUGE, "source, topic, partition", "Events known to exist that were not processed yet") \
     X(SINK_WAITING, "sink_waiting", GAUGE, "sink", "1 while rows wait for a sink that takes no more, and inputs with them") \
-    X(STATE_BYTES, "state_size_bytes", GAUGE, "step", "Memory of the state of a window")           \
+    X(STATE_BYTES, "state_size_bytes", GAUGE, "step", "Memory of the state of a step")             \
     X(OPEN_WINDOWS, "open_windows", GAUGE, "step", "Windows that are open")                        \
-    X(KEYS, "state_keys", GAUGE, "step", "Keys in the state of a window")                          \
+    X(KEYS, "state_keys", GAUGE, "step", "Keys in the state of a step")                            \
     X(BATCH_ROWS, "batch_rows", HISTOGRAM, "", "Rows of a batch as read")                          \
     X(COMMIT_SECONDS, "commit_duration_seconds", HISTOGRAM, "", "Time from the begin of a commit to its end, in which inputs wait") \
     X(LATENCY, "end_to_end_latency_seconds", HISTOGRAM, "", "Time from the record timestamp of a batch's newest event until it was processed")

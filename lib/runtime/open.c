@@ -66,8 +66,9 @@ static evs_status init_ends(evs__runtime *rt)
     rt->sources = evs__calloc(rt->ctx, plan->node_count, sizeof(*rt->sources));
     rt->sinks = evs__calloc(rt->ctx, plan->node_count, sizeof(*rt->sinks));
     rt->stages = evs__calloc(rt->ctx, plan->node_count, sizeof(evs__stage *));
+    rt->left_out = evs__calloc(rt->ctx, plan->node_count, sizeof(*rt->left_out));
     rt->workers = evs__calloc(rt->ctx, EVS__WORKERS_MAX, sizeof(*rt->workers));
-    if (!rt->sources || !rt->sinks || !rt->stages || !rt->workers)
+    if (!rt->sources || !rt->sinks || !rt->stages || !rt->left_out || !rt->workers)
         return EVS_ERR_NOMEM;
     for (uint32_t i = 0; i < EVS__WORKERS_MAX; i++) {
         rt->workers[i].rt = rt;
@@ -133,7 +134,7 @@ static evs_status make(evs_pipeline *pipeline, evs__runtime **ret, evs_error **r
     } else {
         status = evs__wake_init(rt, reterr);
     }
-    rt->keep_image = rt->hooks.keep || (rt->authority && evs__plan_has_window(plan) &&
+    rt->keep_image = rt->hooks.keep || (rt->authority && evs__plan_has_state(plan) &&
                                         !evs_config_string(plan->config, "state.dir"));
     rt->opening_since_ms = evs__now_ms(rt);
     if (status)
@@ -196,6 +197,7 @@ void evs__runtime_free(evs__runtime *rt)
     evs__free(ctx, rt->sources);
     evs__free(ctx, rt->sinks);
     evs__free(ctx, rt->stages);
+    evs__free(ctx, rt->left_out);
     evs__free(ctx, rt->workers);
     evs__free(ctx, rt->commit.offsets);
     evs_error_unref(rt->commit.trouble);

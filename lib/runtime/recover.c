@@ -85,7 +85,7 @@ static evs_status recover_authority(evs__runtime *rt, evs_error **reterr)
     rt->epoch = epoch;
     if (offsets)
         status = evs__offsets_load(rt, offsets, "offsets in the sink", reterr);
-    if (!status && evs__plan_has_window(rt->plan))
+    if (!status && evs__plan_has_state(rt->plan))
         evs__log(rt->ctx, EVS_LOG_WARNING, "recovery",
                  "no state.dir: windows that were open at epoch %lld begin again, empty",
                  (long long)epoch);
@@ -138,7 +138,7 @@ static evs_status restore_state(evs__runtime *rt, evs_error **reterr)
 {
     int64_t epoch;
 
-    if (!evs__plan_has_window(rt->plan))
+    if (!evs__plan_has_state(rt->plan))
         return EVS_OK;
     /* a pipeline that started without an epoch began with empty windows */
     if (!rt->committed && !((rt->store || rt->hooks.kept) && rt->epoch)) {

@@ -284,9 +284,10 @@ struct evs__runtime {
     uint32_t source_count;
     evs__sink *sinks; /* dead letters included */
     uint32_t sink_count;
-    evs__sink *authority; /* or NULL */
-    evs__stage **stages;  /* by node; NULL for others */
-    evs__worker *workers; /* EVS__WORKERS_MAX, worker_count of them made */
+    evs__sink *authority;   /* or NULL */
+    evs__stage **stages;    /* by node; NULL for others */
+    evs__metric **left_out; /* by node; NULL for those that drop no rows on purpose */
+    evs__worker *workers;   /* EVS__WORKERS_MAX, worker_count of them made */
     uint32_t worker_count;
     uint32_t workers_wanted;
     struct evs__dead_letter_box *box;

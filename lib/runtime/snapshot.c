@@ -262,7 +262,7 @@ static evs_status load_head(loading *l, reading r)
             "the plan it was made by, or use another application.id or state.dir to "
             "begin anew",
             l->what, (int)fingerprint.len, fingerprint.data, plan->fingerprint);
-    if (kept_shards != shards && evs__plan_has_window(plan))
+    if (kept_shards != shards && evs__plan_has_state(plan))
         return evs__fail(ctx, l->reterr, EVS_ERR_STATE,
                          "%s has exchange.partitions=%lld, now it is %lld: set it back, or begin "
                          "anew with another application.id or state.dir",

@@ -40,7 +40,7 @@ static int64_t on_assigned(void *runtime, uint32_t topic, int32_t number)
     p->assigned = true;
     atomic_store(&p->moved_ms, evs__now_ms(s->rt));
     p->positioned = p->now.offset >= 0;
-    p->check_committed = p->now.offset >= 0 || evs__plan_has_window(s->rt->plan);
+    p->check_committed = p->now.offset >= 0 || evs__plan_has_state(s->rt->plan);
     s->changed = true;
     return p->now.offset;
 }
@@ -103,7 +103,7 @@ static void on_revoking(void *runtime, uint32_t topic, int32_t number, bool lost
     s->assigned_count--;
     s->changed = true;
     /* without state of ours the group knows better where it goes on */
-    if (!evs__plan_has_window(rt->plan))
+    if (!evs__plan_has_state(rt->plan))
         p->now.offset = p->epoch.offset = -1;
     p->positioned = false;
     pthread_mutex_lock(&rt->lock);
@@ -420,7 +420,7 @@ static evs_status queue_batch(evs__source *s, const evs_read *r, evs_error **ret
 static bool is_partial(const evs__source *s)
 {
     return s->assigned_count && s->assigned_count < s->partition_count && !s->had_all &&
-           evs__plan_has_window(s->rt->plan);
+           evs__plan_has_state(s->rt->plan);
 }
 
 static void check_assignment(evs__source *s, int64_t now_ms)

@@ -1,10 +1,11 @@
 /*
- * runtime/stage.c: a window of the plan at work: its shards, and the exchange in front of them.
+ * runtime/stage.c: a step with state and time (window, dedup ...) at work: its shards, and the
+ * exchange in front of them.
  *
  *   batch --hash of the keys--> selection vectors, one a shard --lock shard--> operator --> flow
  *
  * Rows are not copied: each shard sees the same batch through a view of its own with another
- * selection. The view lives on the stack, so a window operator must not keep its input (it gathers
+ * selection. The view lives on the stack, so its operator must not keep its input (it gathers
  * what it keeps). The number of shards is an option and part of the state's layout; it has nothing
  * to do with workers. A source whose events are partitioned by the grouping key needs no exchange:
  * there is a shard a partition, each with a single slot.

@@ -222,6 +222,25 @@ SIZE(struct evs_options, 16);
 FIELD(struct evs_options, pairs, 0, 8);
 FIELD(struct evs_options, count, 8, 8);
 
+/* evstream/pipeline.h */
+SIZE(struct evs_dedup_options, 40);
+FIELD(struct evs_dedup_options, struct_size, 0, 8);
+FIELD(struct evs_dedup_options, within_ms, 8, 8);
+FIELD(struct evs_dedup_options, grace_ms, 16, 8);
+FIELD(struct evs_dedup_options, state_bytes_max, 24, 8);
+FIELD(struct evs_dedup_options, since, 32, 4);
+FIELD(struct evs_dedup_options, null_key, 36, 4);
+
+/* evstream/pipeline.h */
+SIZE(struct evs_limit_options, 48);
+FIELD(struct evs_limit_options, struct_size, 0, 8);
+FIELD(struct evs_limit_options, rows, 8, 8);
+FIELD(struct evs_limit_options, per_ms, 16, 8);
+FIELD(struct evs_limit_options, grace_ms, 24, 8);
+FIELD(struct evs_limit_options, state_bytes_max, 32, 8);
+FIELD(struct evs_limit_options, null_key, 40, 4);
+FIELD(struct evs_limit_options, reserved, 44, 4);
+
 /* evstream/producer.h */
 SIZE(struct evs_message, 56);
 FIELD(struct evs_message, struct_size, 0, 8);

@@ -284,6 +284,14 @@ def example_14(folder):
     equal(out, ["A1: 30.0 km/h", "B7: 40.0 km/h", "1 row rejected"])
 
 
+def example_15(folder):
+    out, _ = run(cwd=folder)
+    equal(out.pop(), "47 left out")
+    orders = collections.Counter(line.split()[-1] for line in out if line.startswith("order"))
+    equal(orders, {"c0": 2, **{"c%d" % i: 1 for i in range(1, 20, 2)}})
+    equal([line for line in out if line.startswith("watched")], ["watched o13 of c13"])
+
+
 def example_demo(folder):
     out, _ = run("--seconds", 3, "--database", "demo.db", "--modules", MODULES, cwd=folder)
     last = out[-1]

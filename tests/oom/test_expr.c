@@ -298,7 +298,7 @@ static evs_status operator_scenario(evs_context *ctx, void *user_data)
         status = make_operator(ctx, batch->type, which, &op, &err);
     for (int round = 0; round < 2 && !status; round++) {
         sink s = {0, 0};
-        evs__out out = {&s, sink_emit, sink_reject};
+        evs__out out = {&s, sink_emit, sink_reject, NULL};
         status = op->fn->process(op, batch, 0, &out, &err);
         /* the function of apply tells what its appender said */
         if (status == EVS_ERR_CALLBACK && which == 3)

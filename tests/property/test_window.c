@@ -338,7 +338,7 @@ static void restart(rig *g)
 /* until it has room for everything */
 static void flush(rig *g)
 {
-    evs__out out = {g, emit, reject};
+    evs__out out = {g, emit, reject, NULL};
     evs_status status;
     do {
         status = g->op->fn->flush(g->op, 0, &out, NULL);
@@ -348,7 +348,7 @@ static void flush(rig *g)
 
 static void advance(rig *g, int slot, int64_t watermark, bool idle)
 {
-    evs__out out = {g, emit, reject};
+    evs__out out = {g, emit, reject, NULL};
     evs_status status = g->op->fn->advance(g->op, (uint32_t)slot, watermark, idle, 0, &out, NULL);
     assert_true(status == EVS_OK || status == EVS_ERR_NOMEM);
 }
@@ -356,7 +356,7 @@ static void advance(rig *g, int slot, int64_t watermark, bool idle)
 static void push(rig *g, int first, int n)
 {
     int slot = g->s->row[first].slot;
-    evs__out out = {g, emit, reject};
+    evs__out out = {g, emit, reject, NULL};
     evs_batch *b = make_batch(g, first, n);
     evs_status status;
 

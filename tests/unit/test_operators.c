@@ -141,7 +141,7 @@ static void sink_reject(void *user,
 
 static evs_status run(evs__operator *op, evs_batch *batch, sink *s)
 {
-    evs__out out = {s, sink_emit, sink_reject};
+    evs__out out = {s, sink_emit, sink_reject, NULL};
     return op->fn->process(op, batch, 0, &out, NULL);
 }
 

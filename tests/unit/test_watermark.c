@@ -161,7 +161,7 @@ static void test_observe_future_refused_never_moves_watermark(void **state)
     evs__time_options o = options(0);
     evs_context *ctx = NULL;
     refused r = {.count = 0};
-    evs__out out = {&r, NULL, refuse};
+    evs__out out = {&r, NULL, refuse, NULL};
     evs__partition_time p;
     evs_batch *b;
     (void)state;
@@ -189,7 +189,7 @@ static void test_observe_optional_time_rows_without_go_on(void **state)
     evs__time_options o = options(0);
     evs_context *ctx = NULL;
     refused r = {.count = 0};
-    evs__out out = {&r, NULL, refuse};
+    evs__out out = {&r, NULL, refuse, NULL};
     evs__partition_time p;
     evs_batch *b;
     (void)state;

@@ -362,7 +362,7 @@ static evs_status feed(slots_rig *r, uint32_t slot, const int64_t *times, uint32
                            .future_max_ms = EVS_FOREVER,
                            .rule = EVS_TIME_WATERMARK};
     const evs_type *type = evs_schema_type(r->k.schema);
-    evs__out out = {r, rig_emit, NULL};
+    evs__out out = {r, rig_emit, NULL, NULL};
     evs__partition_time time;
     evs_appender *a = NULL;
     evs_batch *b = NULL;
@@ -386,7 +386,7 @@ static void test_slots_slowest_holds_time_idle_does_not(void **state)
     evs_window_options o = kit_options(10, EVS_EMIT_FINAL);
     const int64_t fast[] = {5, 25}, slow[] = {3, 12};
     slots_rig r;
-    evs__out out = {&r, rig_emit, NULL};
+    evs__out out = {&r, rig_emit, NULL, NULL};
     (void)state;
     open_slots(&r, &o, 2, EVS_TIME_WATERMARK);
     assert_int_equal(feed(&r, 0, fast, 2), EVS_OK);
@@ -422,7 +422,7 @@ static void test_emit_without_room_downstream_keeps_results(void **state)
     evs_window_options o = kit_options(10, EVS_EMIT_FINAL);
     const int64_t first[] = {5, 25, 6}, second[] = {45};
     slots_rig r;
-    evs__out out = {&r, rig_emit, NULL};
+    evs__out out = {&r, rig_emit, NULL, NULL};
     (void)state;
     open_slots(&r, &o, 1, EVS_TIME_WATERMARK);
     r.fail_after = 0;
@@ -447,7 +447,7 @@ static void test_reset_is_as_new(void **state)
     evs_window_options o = kit_options(10, EVS_EMIT_CHANGES);
     const int64_t times[] = {5, 25, 3};
     slots_rig r;
-    evs__out out = {&r, rig_emit, NULL};
+    evs__out out = {&r, rig_emit, NULL, NULL};
     (void)state;
     open_slots(&r, &o, 1, EVS_TIME_WATERMARK);
     r.fail_after = 0;

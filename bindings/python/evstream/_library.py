@@ -46,6 +46,17 @@ class WindowOptions(Structure):
                 ("step_ms", c_int64), ("late", c_int32), ("reserved", c_int32)]
 
 
+class DedupOptions(Structure):
+    _fields_ = [("struct_size", c_size_t), ("within_ms", c_int64), ("grace_ms", c_int64),
+                ("state_bytes_max", c_int64), ("since", c_int32), ("null_key", c_int32)]
+
+
+class LimitOptions(Structure):
+    _fields_ = [("struct_size", c_size_t), ("rows", c_int64), ("per_ms", c_int64),
+                ("grace_ms", c_int64), ("state_bytes_max", c_int64), ("null_key", c_int32),
+                ("reserved", c_int32)]
+
+
 class Header(Structure):
     _fields_ = [("name", c_char_p), ("value", c_char_p), ("value_len", c_size_t)]
 
@@ -114,7 +125,8 @@ ArrowArrayStream._fields_ = [
 # C name of each struct above that the headers define, for the layout test
 STRUCTS = {
     "evs_allocator": Allocator, "evs_context_options": ContextOptions,
-    "evs_window_options": WindowOptions, "evs_header": Header, "evs_message": Message,
+    "evs_window_options": WindowOptions, "evs_dedup_options": DedupOptions,
+    "evs_limit_options": LimitOptions, "evs_header": Header, "evs_message": Message,
     "evs_delivery": DeliveryView, "evs_input": Input, "evs_string_view": StringView,
     "evs_column_view": ColumnView, "evs_row": RowView, "ArrowSchema": ArrowSchema,
     "ArrowArray": ArrowArray, "ArrowArrayStream": ArrowArrayStream,
@@ -234,6 +246,11 @@ PROTOTYPES: dict[str, tuple] = {
     "evs_apply_appender": (_P, _P),
     "evs_apply_reject": (None, _P, _S),
     "evs_window_by": (_P, _P, _S, POINTER(WindowOptions), _S),
+    "evs_sample": (_P, _P, _S, c_int64),
+    "evs_dedup_options_init": (None, POINTER(DedupOptions), c_size_t),
+    "evs_dedup": (_P, _P, _S, POINTER(DedupOptions)),
+    "evs_limit_options_init": (None, POINTER(LimitOptions), c_size_t),
+    "evs_limit": (_P, _P, _S, POINTER(LimitOptions)),
     "evs_late": (_P, _P),
     "evs_sink": (None, _P, _S, _P),
     "evs_each": (None, _P, EACH_FN, _P),
@@ -331,7 +348,7 @@ def init(struct_type: Type[_T], function: str) -> _T:
     if struct_type not in _filled:
         memory = bytearray(max(_ROOM, ctypes.sizeof(struct_type)))
         struct = struct_type.from_buffer(memory)
-        if function.endswith("_size"):
+        if len(getattr(lib, function).argtypes) > 1:
             getattr(lib, function)(ctypes.byref(struct), ctypes.sizeof(struct_type))
         else:
             getattr(lib, function)(ctypes.byref(struct))

@@ -18,14 +18,16 @@ import ctypes
 import time
 from typing import Any, Callable, Iterable, Mapping, Optional, Union
 
-from ._context import (Context, Faults, Handle, Options, OptionValue, default_context, keep,
-                       option_pairs, slots, text)
+from ._context import (Context, Duration, Faults, Handle, Options, OptionValue, default_context,
+                       keep, milliseconds, option_pairs, slots, text)
 from ._error import Error, Status, attempt, raising
-from ._library import APPLY_FN, EACH_FN, TIME_NONE, lib
+from ._library import (APPLY_FN, EACH_FN, TIME_NONE, DedupOptions, LimitOptions, init, lib)
 from ._producer import to_json
 from ._schema import Schema, SchemaLike, schema_of
 from ._values import Batch, Row, RowReader, RowWriter, raising_status, to_milliseconds
-from ._window import Tumbling
+from ._window import NULL_KEY, Tumbling, choice
+
+_SINCE = {"first": 1, "last": 2}
 
 
 class Reject(Exception):
@@ -117,6 +119,36 @@ class Stream:
         return self._behind(lib.evs_window_by(self._pointer, text(key, "key"),
                                               ctypes.byref(options),
                                               text(aggregates, "aggregates")))
+
+    def sample(self, key: str, one_in: int) -> Stream:
+        """The rows of one key in `one_in`, the same keys in every run."""
+        return self._behind(lib.evs_sample(self._pointer, text(key, "key"), one_in))
+
+    def dedup(self, key: str, within: Duration, *, since: str = "first", grace: Duration = 0,
+              null_key: str = "dead_letter", state_bytes_max: int = 1 << 30) -> Stream:
+        """Each key once: further rows less than `within` away in event time are left out.
+
+        since   "first": of rows that passed; "last": of any row, so a key passes after a silence
+        grace   how much longer than it must a key is remembered
+        """
+        options = init(DedupOptions, "evs_dedup_options_init")
+        options.within_ms = milliseconds(within, "within")
+        options.since = choice("since", _SINCE, since)
+        options.grace_ms = milliseconds(grace, "grace")
+        options.null_key = choice("null_key", NULL_KEY, null_key)
+        options.state_bytes_max = state_bytes_max
+        return self._behind(lib.evs_dedup(self._pointer, text(key, "key"), ctypes.byref(options)))
+
+    def limit(self, key: str, rows: int, per: Duration, *, grace: Duration = 0,
+              null_key: str = "dead_letter", state_bytes_max: int = 1 << 30) -> Stream:
+        """At most `rows` rows of a key in each `per` of event time; "": one limit for all."""
+        options = init(LimitOptions, "evs_limit_options_init")
+        options.rows = rows
+        options.per_ms = milliseconds(per, "per")
+        options.grace_ms = milliseconds(grace, "grace")
+        options.null_key = choice("null_key", NULL_KEY, null_key)
+        options.state_bytes_max = state_bytes_max
+        return self._behind(lib.evs_limit(self._pointer, text(key, "key"), ctypes.byref(options)))
 
     def late(self) -> Stream:
         """Late rows of a window stream."""

@@ -27,11 +27,11 @@ from ._values import Batch, Row, RowReader, RowWriter, to_milliseconds
 
 _EMIT = {"changes": 1, "final": 2}
 _TIME = {"event": 1, "processing": 2}
-_NULL_KEY = {"dead_letter": 1, "group": 2}
+NULL_KEY = {"dead_letter": 1, "group": 2}
 _INFER_ROWS = 1000
 
 
-def _choice(what: str, table: Mapping[str, int], word: str) -> int:
+def choice(what: str, table: Mapping[str, int], word: str) -> int:
     if word not in table:
         raise ValueError("%s must be one of %s, not %r" % (
             what, ", ".join("\"%s\"" % name for name in table), word))
@@ -66,9 +66,9 @@ class Tumbling:
         options.grace_ms = milliseconds(self.grace, "grace")
         options.out_of_orderness_ms = milliseconds(out_of_orderness, "out_of_orderness")
         options.state_bytes_max = self.state_bytes_max
-        options.emit = _choice("emit", _EMIT, self.emit)
-        options.time = _choice("time", _TIME, self.time)
-        options.null_key = _choice("null_key", _NULL_KEY, self.null_key)
+        options.emit = choice("emit", _EMIT, self.emit)
+        options.time = choice("time", _TIME, self.time)
+        options.null_key = choice("null_key", NULL_KEY, self.null_key)
         return options
 
 

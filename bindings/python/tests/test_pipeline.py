@@ -98,6 +98,24 @@ class Driven(unittest.TestCase):
                                       {"items": []}])
         self.assertEqual(self.rows, [{"sku": "a", "n": 2}, {"sku": "b", "n": 4}])
 
+    def test_dedup_limit_and_sample(self):
+        limited, sampled = [], []
+        with self.pipeline() as p:
+            source = self.source(p, "page VARCHAR, user VARCHAR")
+            unique = source.dedup("page", "1m", since="first")
+            unique.limit("", 2, per="1h").each(limited.append)
+            unique.sample("page", 1).each(sampled.append)
+            source.dedup("user", 1, since="last", null_key="group", grace="1s",
+                         state_bytes_max=1 << 20).each(self.rows.append)
+            with self.assertRaises(ValueError):
+                source.dedup("page", "1m", since="middle")
+            self.run_rows(p, source, [view(0, "/a"), view(1, "/a"), view(2, "/b"), view(3, "/c"),
+                                      view(60, "/a")])
+            self.assertEqual(p.metric("left_out_total"), 3)
+        self.assertEqual([r["page"] for r in limited], ["/a", "/b"])
+        self.assertEqual([r["page"] for r in sampled], ["/a", "/b", "/c", "/a"])
+        self.assertEqual(len(self.rows), 5)
+
     def test_python_code_as_a_step(self):
         dead = []
 
