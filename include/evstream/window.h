@@ -40,10 +40,12 @@
 #include "evstream/schema.h"
 
 typedef enum evs_window_kind {
-    EVS_WINDOW_TUMBLING = 1,  /* [start, start + size), start = offset modulo size */
-    EVS_WINDOW_HOPPING = 2,   /* [start, start + size), a new one every advance; they overlap */
-    EVS_WINDOW_CUMULATING = 3 /* [start, start + step), [start, start + 2 step) ... [start, start +
-                                 size), start = offset modulo size (Flink's CUMULATE) */
+    EVS_WINDOW_TUMBLING = 1,   /* [start, start + size), start = offset modulo size */
+    EVS_WINDOW_HOPPING = 2,    /* [start, start + size), a new one every advance; they overlap */
+    EVS_WINDOW_CUMULATING = 3, /* [start, start + step), [start, start + 2 step) ... [start, start +
+                                  size), start = offset modulo size (Flink's CUMULATE) */
+    EVS_WINDOW_SESSION = 4 /* rows of a key no further apart than gap; window_start and window_end
+                              are the times of its first and last row, both in it */
 } evs_window_kind;
 
 typedef enum evs_emit {
@@ -89,6 +91,7 @@ typedef struct evs_window_options {
     int32_t null_key;            /* evs_null_key; default dead letter */
     int64_t advance_ms;          /* hopping: 1 to size_ms; at most 1,048,576 windows may overlap */
     int64_t step_ms;             /* cumulating: size_ms is a multiple of it */
+    int64_t gap_ms;              /* session: 1 or more; rows this far apart are still together */
     int32_t late;                /* evs_late_rule; default (and 0) any window */
     int32_t reserved;            /* 0 */
 } evs_window_options;
@@ -96,8 +99,8 @@ typedef struct evs_window_options {
 #define EVS_WINDOW_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(evs_window_options), 0, 0, 0, INT64_MAX, INT64_C(1) << 30, EVS_WINDOW_TUMBLING,     \
-            EVS_EMIT_CHANGES, EVS_TIME_EVENT, EVS_NULL_KEY_DEAD_LETTER, 0, 0, EVS_LATE_ANY_WINDOW, \
-            0                                                                                      \
+            EVS_EMIT_CHANGES, EVS_TIME_EVENT, EVS_NULL_KEY_DEAD_LETTER, 0, 0, 0,                   \
+            EVS_LATE_ANY_WINDOW, 0                                                                 \
     }
 
 typedef struct evs_window evs_window;

@@ -331,6 +331,8 @@ void evs__state_clear(evs__state *s)
     }
     for (size_t i = 0; i < s->order.count; i++)
         evs__slice_free(s, s->order.items[i].value);
+    evs__slice_free(s, s->pool);
+    s->pool = NULL;
     evs__heap_free(&s->order);
     account_heap(s);
     evs__account_free(&s->account, s->slots, s->slot_count, sizeof(*s->slots));
@@ -353,13 +355,15 @@ void evs__state_free(evs__state *s)
 
 static void mark(uint8_t *live, const evs__slice *slice)
 {
-    for (uint32_t g = 0; g < slice->count; g++)
-        live[slice->order[g] >> 3] |= (uint8_t)(1u << (slice->order[g] & 7));
+    for (uint32_t g = 0; g < slice->count; g++) {
+        if (slice->order[g] != EVS__NO_KEY)
+            live[slice->order[g] >> 3] |= (uint8_t)(1u << (slice->order[g] & 7));
+    }
 }
 
 void evs__state_sweep(evs__state *s, bool pressed)
 {
-    uint64_t used = s->open_groups + s->closed_groups;
+    uint64_t used = s->open_groups + s->closed_groups + (s->pool ? s->pool->count : 0);
     uint8_t *live;
 
     if (!pressed && s->keys.count <= 2 * used + SWEEP_SLACK)
@@ -371,6 +375,8 @@ void evs__state_sweep(evs__state *s, bool pressed)
         mark(live, s->order.items[i].value);
     for (const evs__slice *slice = s->closed; slice; slice = slice->next)
         mark(live, slice);
+    if (s->pool)
+        mark(live, s->pool);
     evs__intern_sweep(&s->keys, live);
     evs__free(s->account.ctx, live);
 }
@@ -438,19 +444,25 @@ static evs_status reserve_rows(evs__state *s, evs__slice *slice, uint32_t capaci
     uint32_t *order = NULL;
     uint8_t *flags = NULL;
     char *rows = NULL;
+    int64_t *bounds = NULL;
     evs_status status;
 
-    /* three new arrays first, so that a failure leaves all three as they were */
+    /* the new arrays first, so that a failure leaves all as they were */
     status = evs__account_resize(a, (void **)&order, 0, capacity, sizeof(*order));
     if (!status && slice->flagged)
         status = evs__account_resize(a, (void **)&flags, 0, capacity, 1);
+    if (!status && slice->bounded)
+        status = evs__account_resize(a, (void **)&bounds, 0, capacity, 2 * sizeof(*bounds));
     if (!status)
         status = evs__account_resize(a, (void **)&rows, 0, capacity, s->stride);
     if (status) {
         evs__account_free(a, order, capacity, sizeof(*order));
         evs__account_free(a, flags, capacity, 1);
+        evs__account_free(a, bounds, capacity, 2 * sizeof(*bounds));
         return status;
     }
+    if (slice->count && bounds)
+        memcpy(bounds, slice->bounds, slice->count * 2 * sizeof(*bounds));
     if (slice->count) {
         memcpy(order, slice->order, slice->count * sizeof(*order));
         memcpy(rows, slice->rows, (size_t)slice->count * s->stride);
@@ -465,11 +477,24 @@ static evs_status reserve_rows(evs__state *s, evs__slice *slice, uint32_t capaci
     evs__account_free(a, slice->order, old, sizeof(*order));
     evs__account_free(a, slice->flags, old, 1);
     evs__account_free(a, slice->rows, old, s->stride);
+    evs__account_free(a, slice->bounds, old, 2 * sizeof(*bounds));
+    slice->bounds = bounds;
     slice->order = order;
     slice->flags = flags;
     slice->rows = rows;
     slice->capacity = capacity;
     return EVS_OK;
+}
+
+evs_status evs__slice_reserve_groups(evs__state *s, evs__slice *slice, uint32_t n)
+{
+    uint64_t want = (uint64_t)slice->count + n, capacity = (uint64_t)slice->capacity * 2;
+
+    if (want <= slice->capacity)
+        return EVS_OK;
+    capacity = capacity < want ? want : capacity;
+    capacity = capacity < GROUPS_MIN ? GROUPS_MIN : capacity;
+    return capacity > UINT32_MAX - 1 ? EVS_ERR_LIMIT : reserve_rows(s, slice, (uint32_t)capacity);
 }
 
 evs_status evs__slice_reserve(evs__state *s, evs__slice *slice, uint32_t n)

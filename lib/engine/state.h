@@ -31,6 +31,9 @@
     4u /* window_sliced.c: changed before the flush that is being given out */
 #define EVS__GROUP_OVERFLOW 8u /* window_merge.c: a sum does not fit */
 
+#define EVS__GROUP_DELETE 16u /* results: what was given out under these bounds is no more */
+
+#define EVS__NO_KEY UINT32_MAX   /* order[group] of a group of a pool that is not in use */
 #define EVS__NO_WINDOW INT64_MIN /* before the first one */
 
 #define EVS__AGGREGATES_MAX 256
@@ -45,6 +48,7 @@ struct evs__slice {
     uint32_t *order;   /* group -> key id */
     uint8_t *flags;    /* or NULL: not flagged */
     bool flagged;
+    bool bounded; /* keeps bounds; set before the first group */
     char *rows;
     uint32_t dirty;    /* groups with EVS__GROUP_DIRTY */
     uint32_t flushing; /* groups with EVS__GROUP_FLUSHING */
@@ -77,6 +81,7 @@ typedef struct evs__state {
     size_t slot_count, open_count;
     size_t accounted_heap; /* bytes of the heap in the account */
     evs__slice *closed, **closed_tail;
+    evs__slice *pool; /* groups of windows that belong to one key each, without a map; or NULL */
     uint64_t closed_groups, open_groups;
 } evs__state;
 
@@ -130,6 +135,14 @@ evs_status evs__slice_reserve(evs__state *s, evs__slice *slice, uint32_t n);
 /* group numbers of keys; new groups get an empty row. Room was reserved. */
 void evs__slice_groups(
     evs__state *s, evs__slice *slice, const uint32_t *key_ids, uint32_t n, uint32_t *groups);
+/* room for `n` groups more, of whatever keys, that are appended */
+evs_status evs__slice_reserve_groups(evs__state *s, evs__slice *slice, uint32_t n);
+/* a new group with an empty row; room was reserved. It is in no map */
+static inline uint32_t evs__slice_append(evs__slice *slice, uint32_t key_id)
+{
+    slice->order[slice->count] = key_id;
+    return slice->count++;
+}
 /* mark groups as changed (flagged state) */
 void evs__slice_touch(evs__slice *slice, const uint32_t *groups, uint32_t n);
 

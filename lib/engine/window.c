@@ -255,9 +255,14 @@ static evs_status reserve_slice(work *k, evs__slice *slice, uint32_t first)
 {
     evs__window_op *w = k->w;
     uint64_t most = (uint64_t)slice->count + slice->batch_rows;
-    evs_status status = evs__slice_reserve(w->state, slice, slice->batch_rows);
+    evs_status status = EVS_OK;
 
-    most = most < w->state->keys.count ? most : w->state->keys.count;
+    if (k->grouped) {
+        most = slice->count; /* made by assign() */
+    } else {
+        status = evs__slice_reserve(w->state, slice, slice->batch_rows);
+        most = most < w->state->keys.count ? most : w->state->keys.count;
+    }
     for (uint32_t i = 0; i < w->aggregates.count && !status; i++) {
         const evs__aggregate *a = &w->aggregates.items[i];
         evs__agg_groups groups = evs__agg_view(w->state, slice, &w->aggregates, i);
@@ -426,7 +431,7 @@ static void apply_block(work *k, block *b, const evs__out *out)
         if (!w->aggregates.items[i].fn->undo)
             add_aggregate(k, b, i);
     }
-    if (w->state->flagged)
+    if (w->state->flagged && !k->grouped)
         evs__slice_touch(b->slice, k->groups + b->first, b->n);
 }
 
@@ -644,7 +649,7 @@ static int64_t watermark(const evs__operator *op)
     if (now == EVS_TIME_NONE || now == INT64_MAX)
         passed = now;
     else
-        passed = evs__time_sub(now, w->opt.grace_ms);
+        passed = evs__time_sub(evs__time_sub(now, w->opt.grace_ms), w->delay_ms);
     if (w->state->closed && passed >= w->state->closed->end)
         passed = w->state->closed->end - 1;
     due = w->family->due_time ? w->family->due_time(w) : INT64_MAX;
@@ -721,6 +726,8 @@ static void free_op(evs__operator *op)
     evs__slider_drop(w);
     evs__free(ctx, w->slicing.slider.front);
     evs__free(ctx, w->slicing.slider.pieces);
+    if (w->own)
+        w->family->own_free(w, &w->state->account, w->own);
     evs__state_free(w->state);
     evs__merge_time_free(&w->time);
     for (uint32_t i = 0; w->keys && i < w->key_count; i++)

@@ -4,6 +4,7 @@
  *   window_new.c       texts and options --> types, expressions, layout
  *   window.c           a batch: judge rows, assign, intern keys, reserve | add, close
  *   window_sliced.c    family of kinds: windows made of slices of time (tumbling, hopping ...)
+ *   window_session.c   family of session windows: each belongs to one key
  *   window_merge.c     slices of a window --> one table of results, sharing work between windows
  *   window_emit.c      groups to result batches; late rows --> late batches
  *   window_snapshot.c  all of it as bytes, and back
@@ -99,6 +100,15 @@ typedef struct evs__window_family {
     void (*reset)(evs__window_op *w); /* also under memory pressure: drop what can be made again */
     /* a slice of a snapshot is one that can exist */
     bool (*check)(const evs__window_op *w, evs__slice_bounds *bounds, bool closed);
+    /* What the family keeps beside slices, behind w->own; or NULL: nothing. The groups of the pool
+     * are written by number: `live` of them, 0 and up, in the order in which write() sees them */
+    void *(*own_new)(const evs__window_op *w); /* NULL: no memory */
+    void (*own_free)(const evs__window_op *w, evs__account *account, void *own);
+    /* before a snapshot: the pool has one group a window and no other; EVS_ERR_NOMEM */
+    evs_status (*own_tidy)(evs__window_op *w);
+    evs_status (*own_write)(const evs__window_op *w, evs__buffer *out);
+    /* for state->pool as it was read, NULL: it had none; EVS_ERR_CORRUPT */
+    evs_status (*own_read)(const evs__window_op *w, evs__state *state, void *own, evs__reader *in);
     /* lines for evs__window_op_explain(); whether the window is open, and its end */
     bool (*explain)(const evs__window_op *w, int64_t start, evs__buffer *out, int64_t *ret_end);
 } evs__window_family;
@@ -124,6 +134,8 @@ struct evs__window_op {
     evs_window_options opt;
     const evs__window_family *family;
     evs__slicing slicing;
+    void *own;        /* of the family */
+    int64_t delay_ms; /* results to come may be older than the watermark by this and the grace */
     /* fixed after new */
     uint32_t key_count;
     evs__expr **keys;
@@ -269,6 +281,7 @@ evs_status evs__work_late(evs__window_work *k, const struct evs__late_row *late)
 /* ---- window_sliced.c ---- */
 
 extern const evs__window_family evs__window_sliced;
+extern const evs__window_family evs__window_session; /* window_session.c */
 
 #define EVS__WINDOWS_MAX (1 << 20) /* that overlap */
 
@@ -285,6 +298,13 @@ void evs__slicing_window(const evs__slicing *s,
 
 /* groups of `from` into those of `to`; EVS_ERR_NOMEM: `to` is of no use any more */
 evs_status evs__window_merge(evs__window_op *w, evs__slice *to, const evs__slice *from);
+/* groups to_index[i] of `to`, which keeps flags, each take from_index[i] of `from` */
+evs_status evs__window_merge_groups(evs__window_op *w,
+                                    evs__slice *to,
+                                    const uint32_t *to_index,
+                                    const evs__slice *from,
+                                    const uint32_t *from_index,
+                                    uint32_t n);
 /* all slices of a window as one; NULL: it has none. Windows are asked for in rising order,
  * otherwise it costs more. Beyond the bound of state if need be: results make room. */
 evs_status evs__slider_window(evs__window_op *w, int64_t number, evs__slice **ret);

@@ -106,7 +106,7 @@ static bool share_bounds(evs__window_op *w, const evs__result_run *run, evs_batc
 {
     evs__column **shared = w->result.bounds, **columns = b->columns + w->key_count;
 
-    if (run->n < EVS_BATCH_ROWS_MAX)
+    if (run->n < EVS_BATCH_ROWS_MAX || run->slice->bounds)
         return false;
     if (shared[0] && shared[0]->i64[0] == run->slice->start &&
         shared[1]->i64[0] == run->slice->end) {
@@ -123,22 +123,37 @@ static bool share_bounds(evs__window_op *w, const evs__result_run *run, evs_batc
     return false;
 }
 
+/* groups with bounds of their own, whose end is in the window */
+static void append_bounds(evs__window_op *w, const evs__result_run *run, evs_batch *b)
+{
+    for (uint32_t i = 0; i < run->n; i++) {
+        const int64_t *bounds = run->slice->bounds + 2 * (size_t)w->result.picks[run->from + i];
+        evs__column_append_i64(b->columns[w->key_count], bounds[0]);
+        evs__column_append_i64(b->columns[w->key_count + 1], bounds[1]);
+        b->times[run->from + i] = bounds[1];
+    }
+}
+
 static void append_window(evs__window_op *w, const evs__result_run *run, evs_batch *b)
 {
     evs__column *start = b->columns[w->key_count], *end = b->columns[w->key_count + 1];
     int64_t time = evs__time_sub(run->slice->end, 1);
 
-    if (!share_bounds(w, run, b)) {
+    if (run->slice->bounds) {
+        append_bounds(w, run, b);
+    } else if (!share_bounds(w, run, b)) {
         for (uint32_t i = 0; i < run->n; i++) {
             evs__column_append_i64(start, run->slice->start);
             evs__column_append_i64(end, run->slice->end);
         }
     }
-    for (uint32_t i = 0; i < run->n; i++)
+    for (uint32_t i = 0; i < run->n && !run->slice->bounds; i++)
         b->times[run->from + i] = time;
     for (uint32_t i = 0; i < run->n && b->kinds; i++) {
         uint8_t flags = run->slice->flags[w->result.picks[run->from + i]];
         b->kinds[run->from + i] = flags & EVS__GROUP_EMITTED ? EVS_ROW_UPDATE : EVS_ROW_INSERT;
+        if (flags & EVS__GROUP_DELETE)
+            b->kinds[run->from + i] = EVS_ROW_DELETE;
     }
 }
 
@@ -188,7 +203,7 @@ evs_status evs__window_result(evs__window_op *w, bool changes, evs_batch **ret)
     evs_status status;
 
     if (!w->state->closed && !(w->family->is_due && w->family->is_due(w)) &&
-        !(changes && w->state->flagged && w->state->open_count))
+        !(changes && w->state->flagged && (w->state->open_count || w->state->pool)))
         return EVS_END;
     status = result_scratch(w);
     if (status)

@@ -64,6 +64,43 @@ static evs_status merge_refusing(merging *m, uint32_t aggregate)
     return status;
 }
 
+static evs_status merge_all(merging *m)
+{
+    const evs__aggregates *all = &m->w->aggregates;
+    evs_status status = EVS_OK;
+
+    for (uint32_t i = 0; i < m->n; i++) {
+        if (m->from->flags)
+            m->to->flags[m->to_index[i]] |= m->from->flags[m->from_index[i]];
+    }
+    for (uint32_t i = 0; i < all->count && !status; i++) {
+        if (all->items[i].fn->undo)
+            status = merge_refusing(m, i);
+        else
+            status = merge_range(m, i, 0, m->n);
+    }
+    return status;
+}
+
+evs_status evs__window_merge_groups(evs__window_op *w,
+                                    evs__slice *to,
+                                    const uint32_t *to_index,
+                                    const evs__slice *from,
+                                    const uint32_t *from_index,
+                                    uint32_t n)
+{
+    merging m = {.w = w, .to = to, .from = (evs__slice *)from};
+    evs_status status = EVS_OK;
+
+    for (uint32_t first = 0; first < n && !status; first += CHUNK) {
+        m.n = n - first < CHUNK ? n - first : CHUNK;
+        memcpy(m.to_index, to_index + first, m.n * sizeof(*to_index));
+        memcpy(m.from_index, from_index + first, m.n * sizeof(*from_index));
+        status = merge_all(&m);
+    }
+    return status;
+}
+
 static evs_status merge_chunk(merging *m, uint32_t first)
 {
     evs__window_op *w = m->w;
@@ -74,18 +111,9 @@ static evs_status merge_chunk(merging *m, uint32_t first)
         return status;
     evs__slice_groups(w->state, m->to, m->from->order + first, m->n, m->to_index);
     w->state->open_groups = open_groups; /* the table is not an open slice */
-    for (uint32_t i = 0; i < m->n; i++) {
+    for (uint32_t i = 0; i < m->n; i++)
         m->from_index[i] = first + i;
-        if (m->from->flags)
-            m->to->flags[m->to_index[i]] |= m->from->flags[first + i];
-    }
-    for (uint32_t i = 0; i < w->aggregates.count && !status; i++) {
-        if (w->aggregates.items[i].fn->undo)
-            status = merge_refusing(m, i);
-        else
-            status = merge_range(m, i, 0, m->n);
-    }
-    return status;
+    return merge_all(m);
 }
 
 evs_status evs__window_merge(evs__window_op *w, evs__slice *to, const evs__slice *from)

@@ -35,21 +35,49 @@ void evs_window_options_init(evs_window_options *options)
 /* ---- options ---- */
 
 /* what only some kinds have: the others must leave it out, so that nothing is ignored in silence */
+static evs_status check_foreign(evs_context *ctx, const evs_window_options *o, evs_error **reterr)
+{
+    const uint32_t tumbling = 1u << EVS_WINDOW_TUMBLING, hopping = 1u << EVS_WINDOW_HOPPING,
+                   cumulating = 1u << EVS_WINDOW_CUMULATING, session = 1u << EVS_WINDOW_SESSION;
+    const struct {
+        const char *name;
+        int64_t value;
+        uint32_t kinds;
+        const char *of;
+    } options[] = {
+        {"size_ms", o->size_ms, tumbling | hopping | cumulating, "windows of a fixed size"},
+        {"offset_ms", o->offset_ms, tumbling | hopping | cumulating, "windows of a fixed size"},
+        {"advance_ms", o->advance_ms, tumbling | hopping, "hopping windows"},
+        {"step_ms", o->step_ms, cumulating, "cumulating windows"},
+        {"gap_ms", o->gap_ms, session, "session windows"},
+    };
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+        if (options[i].value && !(options[i].kinds & 1u << o->kind))
+            return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, options[i].name,
+                                "%s is an option of %s, this one is of another kind: leave it 0",
+                                options[i].name, options[i].of);
+    }
+    return EVS_OK;
+}
+
 static evs_status check_kind(evs_context *ctx, const evs_window_options *o, evs_error **reterr)
 {
     int64_t each = o->kind == EVS_WINDOW_CUMULATING ? o->step_ms : o->advance_ms;
+    evs_status status;
 
     if (o->advance_ms && o->kind == EVS_WINDOW_TUMBLING && o->advance_ms != o->size_ms)
         return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "advance_ms",
                             "advance_ms of a tumbling window is %lld, it must be 0 or its size_ms "
                             "(%lld)",
                             (long long)o->advance_ms, (long long)o->size_ms);
-    if (o->advance_ms && o->kind == EVS_WINDOW_CUMULATING)
-        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "advance_ms",
-                            "advance_ms is of hopping windows, this one is cumulating: step_ms");
-    if (o->step_ms && o->kind != EVS_WINDOW_CUMULATING)
-        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "step_ms",
-                            "step_ms is of cumulating windows");
+    status = check_foreign(ctx, o, reterr);
+    if (status)
+        return status;
+    if (o->kind == EVS_WINDOW_SESSION && o->gap_ms < 1)
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "gap_ms",
+                            "gap_ms of a session window is %lld, it must be 1 or more",
+                            (long long)o->gap_ms);
     if (o->kind == EVS_WINDOW_HOPPING && (each < 1 || each > o->size_ms))
         return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "advance_ms",
                             "advance_ms of a hopping window is %lld, it must be 1 to its size_ms "
@@ -60,7 +88,7 @@ static evs_status check_kind(evs_context *ctx, const evs_window_options *o, evs_
                             "step_ms of a cumulating window is %lld, its size_ms (%lld) must be a "
                             "multiple of it",
                             (long long)each, (long long)o->size_ms);
-    if (o->kind != EVS_WINDOW_TUMBLING && o->size_ms / each > EVS__WINDOWS_MAX)
+    if (each && o->size_ms / each > EVS__WINDOWS_MAX)
         return evs__fail(ctx, reterr, EVS_ERR_INVALID,
                          "an event would be in %lld windows, at most %d may overlap",
                          (long long)(o->size_ms / each), EVS__WINDOWS_MAX);
@@ -73,11 +101,11 @@ static evs_status check_options(evs_context *ctx, const evs_window_options *o, e
         const char *name;
         int64_t value, min, max;
     } ranges[] = {
-        {"size_ms", o->size_ms, 1, INT64_MAX},
+        {"kind", o->kind, EVS_WINDOW_TUMBLING, EVS_WINDOW_SESSION},
+        {"size_ms", o->size_ms, o->kind == EVS_WINDOW_SESSION ? 0 : 1, INT64_MAX},
         {"grace_ms", o->grace_ms, 0, INT64_MAX},
         {"out_of_orderness_ms", o->out_of_orderness_ms, 0, INT64_MAX},
         {"state_bytes_max", o->state_bytes_max, 1, INT64_MAX},
-        {"kind", o->kind, EVS_WINDOW_TUMBLING, EVS_WINDOW_CUMULATING},
         {"emit", o->emit, EVS_EMIT_CHANGES, EVS_EMIT_FINAL},
         {"time", o->time, EVS_TIME_EVENT, EVS_TIME_PROCESSING},
         {"null_key", o->null_key, EVS_NULL_KEY_DEAD_LETTER, EVS_NULL_KEY_GROUP},
@@ -382,7 +410,7 @@ evs_status evs__window_op_new(evs_context *ctx,
     w->base = (evs__operator){.fn = &evs__window_functions, .ctx = evs__context_hold(ctx)};
     w->base.in_type = evs_type_ref(in);
     w->opt = opt;
-    w->family = &evs__window_sliced;
+    w->family = opt.kind == EVS_WINDOW_SESSION ? &evs__window_session : &evs__window_sliced;
     w->family->setup(w);
     w->clock = EVS_TIME_NONE;
     w->late_tail = &w->late;
@@ -392,6 +420,8 @@ evs_status evs__window_op_new(evs_context *ctx,
     if (!status && evs__merge_time_init(&w->time, ctx, slots, rule))
         status = evs__nomem(reterr);
     if (!status && !(w->state = evs__window_new_state(w)))
+        status = evs__nomem(reterr);
+    if (!status && w->family->own_new && !(w->own = w->family->own_new(w)))
         status = evs__nomem(reterr);
     if (status) {
         w->base.fn->free(&w->base);

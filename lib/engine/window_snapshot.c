@@ -5,7 +5,8 @@
  *
  *   body: plan line | watermark, clock | slots | keys | progress | slices, closed ones first | late
  *         batches
- *   slice: bits (closed, flagged) start end floor | groups: key, flags | states of each aggregate
+ *   slice: bits start end floor | groups: key, flags, bounds | states of each aggregate
+ *   pool: as a slice; behind the slices what the family keeps
  *
  * Keys are numbered anew: only those that some group has are written, each once. Of a closed slice
  * only what has not been given out is written. Numbers are little endian.
@@ -22,6 +23,8 @@
 #define NO_KEY UINT32_MAX
 #define BIT_CLOSED 1u
 #define BIT_FLAGGED 2u
+#define BIT_BOUNDED 4u /* closed: groups have bounds, and a key can have several */
+#define BIT_POOL 8u
 #define PROGRESS_FLUSHING 1u
 #define PROGRESS_CHANGED 2u
 
@@ -82,6 +85,12 @@ static void write_keys_of(writer *s, const evs__slice *slice, bool closed)
     }
 }
 
+static uint8_t bits_of(const evs__state *state, const evs__slice *slice, bool closed)
+{
+    return (uint8_t)((closed ? BIT_CLOSED : 0) | (slice->flagged ? BIT_FLAGGED : 0) |
+                     (slice->bounded ? BIT_BOUNDED : 0) | (slice == state->pool ? BIT_POOL : 0));
+}
+
 static evs_status write_slice(writer *s, evs__slice *slice, bool closed)
 {
     evs_context *ctx = s->w->base.ctx;
@@ -95,7 +104,7 @@ static evs_status write_slice(writer *s, evs__slice *slice, bool closed)
         s->index = index;
         s->index_capacity = slice->count;
     }
-    put_u8(s->out, (uint8_t)((closed ? BIT_CLOSED : 0) | (slice->flagged ? BIT_FLAGGED : 0)));
+    put_u8(s->out, bits_of(s->w->state, slice, closed));
     put_i64(s->out, slice->start);
     put_i64(s->out, slice->end);
     put_i64(s->out, slice->floor);
@@ -107,6 +116,10 @@ static evs_status write_slice(writer *s, evs__slice *slice, bool closed)
         put_u32(s->out, s->numbers[slice->order[g]]);
         if (slice->flags)
             put_u8(s->out, slice->flags[g]);
+        if (slice->bounds) {
+            put_i64(s->out, slice->bounds[2 * (size_t)g]);
+            put_i64(s->out, slice->bounds[2 * (size_t)g + 1]);
+        }
     }
     for (uint32_t i = 0; i < s->w->aggregates.count && !status; i++) {
         evs__agg_groups groups = evs__agg_view(s->w->state, slice, &s->w->aggregates, i);
@@ -131,7 +144,7 @@ static void write_progress(const evs__window_op *w, evs__buffer *out)
 static evs_status write_state(writer *s)
 {
     const evs__state *state = s->w->state;
-    uint32_t slices = (uint32_t)state->open_count;
+    uint32_t slices = (uint32_t)state->open_count + (state->pool != NULL);
     size_t count_at = s->out->len;
     evs_status status = EVS_OK;
 
@@ -140,6 +153,8 @@ static evs_status write_state(writer *s)
         write_keys_of(s, slice, true);
     for (size_t i = 0; i < state->order.count; i++)
         write_keys_of(s, state->order.items[i].value, false);
+    if (state->pool)
+        write_keys_of(s, state->pool, false);
     if (!s->out->status)
         memcpy(s->out->data + count_at, &s->key_count, sizeof(s->key_count));
     write_progress(s->w, s->out);
@@ -148,6 +163,10 @@ static evs_status write_state(writer *s)
         status = write_slice(s, slice, true);
     for (size_t i = 0; i < state->order.count && !status; i++)
         status = write_slice(s, state->order.items[i].value, false);
+    if (!status && state->pool)
+        status = write_slice(s, state->pool, false);
+    if (!status && s->w->own)
+        status = s->w->family->own_write(s->w, s->out);
     return status;
 }
 
@@ -192,12 +211,15 @@ static evs_status write_body(writer *s)
 
 evs_status evs__window_snapshot(evs__operator *op, evs__buffer *out, evs_error **reterr)
 {
-    const evs__window_op *w = evs__window_of(op);
+    evs__window_op *w = evs__window_of(op);
     writer s = {.w = w, .out = out};
     size_t from = out->len, ids = (size_t)w->state->keys.high + 1;
     uint64_t body;
-    evs_status status = EVS_ERR_NOMEM;
+    evs_status status = w->own ? w->family->own_tidy(w) : EVS_OK;
 
+    if (status)
+        return evs__nomem(reterr);
+    status = EVS_ERR_NOMEM;
     s.numbers = evs__realloc_array(op->ctx, NULL, ids, sizeof(*s.numbers));
     if (!s.numbers)
         goto out;
@@ -232,6 +254,7 @@ typedef struct restored {
     int64_t clock;
     uint8_t progress;
     int64_t made, flushed;
+    void *own;
     uint32_t *ids; /* by number in the snapshot */
     uint32_t key_count;
     evs__late_node *late, **late_tail;
@@ -287,9 +310,15 @@ static bool read_head(restored *s, slice_head *h)
         !evs__read(&s->in, &h->count, 4))
         return false;
     closed = h->bits & BIT_CLOSED;
-    if (h->bits > (BIT_CLOSED | BIT_FLAGGED) ||
-        (!(h->bits & BIT_FLAGGED) == s->state->flagged && !closed))
+    if (h->bits > (BIT_CLOSED | BIT_FLAGGED | BIT_BOUNDED | BIT_POOL) ||
+        (!s->own && !closed && !(h->bits & BIT_FLAGGED) == s->state->flagged))
         return false;
+    if (s->own ? closed != !(h->bits & BIT_POOL) || closed != !!(h->bits & BIT_BOUNDED)
+               : h->bits & (BIT_BOUNDED | BIT_POOL))
+        return false; /* what the family does not make */
+    if (s->own)       /* its keys can repeat */
+        return h->count <= evs__reader_left(&s->in) / sizeof(uint32_t) &&
+               h->bounds.start <= h->bounds.end && (closed || !s->state->pool);
     /* a slice that can exist, once; never more groups than bytes for them */
     return s->w->family->check(s->w, &h->bounds, closed) &&
            h->count <= evs__reader_left(&s->in) / sizeof(uint32_t) && h->count <= s->key_count &&
@@ -304,11 +333,17 @@ static evs_status read_groups(restored *s, evs__slice *slice, uint32_t count, bo
         if (!evs__read(&s->in, &number, sizeof(number)) || number >= s->key_count)
             return EVS_ERR_CORRUPT;
         if (slice->flags && (!evs__read(&s->in, &flags, 1) ||
-                             flags > (EVS__GROUP_DIRTY | EVS__GROUP_EMITTED | EVS__GROUP_FLUSHING)))
+                             flags > (EVS__GROUP_DIRTY | EVS__GROUP_EMITTED | EVS__GROUP_FLUSHING |
+                                      (s->own ? EVS__GROUP_DELETE | EVS__GROUP_OVERFLOW : 0))))
             return EVS_ERR_CORRUPT;
-        evs__slice_groups(s->state, slice, &s->ids[number], 1, &group);
+        if (s->own)
+            group = evs__slice_append(slice, s->ids[number]);
+        else
+            evs__slice_groups(s->state, slice, &s->ids[number], 1, &group);
         if (group != g)
             return EVS_ERR_CORRUPT; /* a key twice in a slice */
+        if (slice->bounded && !evs__read(&s->in, slice->bounds + 2 * (size_t)g, 16))
+            return EVS_ERR_CORRUPT;
         if (slice->flags) {
             if (closed && !(flags & EVS__GROUP_DIRTY))
                 return EVS_ERR_CORRUPT;
@@ -349,19 +384,25 @@ static evs_status read_slice(restored *s, int64_t *last_closed)
     if (!read_head(s, &h))
         return EVS_ERR_CORRUPT;
     closed = h.bits & BIT_CLOSED;
-    if (closed && s->w->slicing.whole && h.bounds.end < *last_closed)
+    if (closed && s->w->slicing.whole && !s->own && h.bounds.end < *last_closed)
         return EVS_ERR_CORRUPT;
     status = evs__slice_new(s->state, &h.bounds, h.bits & BIT_FLAGGED, &slice);
     if (status)
         return status;
-    status = evs__slice_reserve(s->state, slice, h.count);
+    slice->bounded = h.bits & BIT_BOUNDED;
+    if (s->own)
+        status = evs__slice_reserve_groups(s->state, slice, h.count);
+    else
+        status = evs__slice_reserve(s->state, slice, h.count);
     if (!status)
         status = read_groups(s, slice, h.count, closed);
     if (!status)
         status = read_states(s, slice);
     /* the slice is not in the state yet: adding it counts its groups */
     s->state->open_groups = open_groups;
-    if (!status && !closed)
+    if (!status && h.bits & BIT_POOL)
+        s->state->pool = slice;
+    else if (!status && !closed)
         status = evs__state_add_open(s->state, slice);
     if (status) {
         evs__slice_free(s->state, slice);
@@ -386,6 +427,8 @@ static evs_status read_slices(restored *s)
         return EVS_ERR_CORRUPT;
     for (; count && !status; count--)
         status = read_slice(s, &last_closed);
+    if (!status && s->own)
+        status = s->w->family->own_read(s->w, s->state, s->own, &s->in);
     return status;
 }
 
@@ -506,6 +549,11 @@ static void swap_in(evs__window_op *w, restored *s)
     s->state = old_state;
     s->time = old_time;
     s->late = NULL;
+    if (s->own) {
+        void *old_own = w->own;
+        w->own = s->own;
+        s->own = old_own;
+    }
 }
 
 evs_status evs__window_restore(evs__operator *op, const void *data, size_t len, evs_error **reterr)
@@ -519,6 +567,8 @@ evs_status evs__window_restore(evs__operator *op, const void *data, size_t len, 
     s.state = evs__window_new_state(w);
     if (!s.state || evs__merge_time_init(&s.time, op->ctx, w->time.count, w->time.rule))
         status = EVS_ERR_NOMEM;
+    else if (w->own && !(s.own = w->family->own_new(w)))
+        status = EVS_ERR_NOMEM;
     else if (data && open_body(&s.in, data, len))
         status = read_body(&s, &err);
     if (!status)
@@ -529,6 +579,8 @@ evs_status evs__window_restore(evs__operator *op, const void *data, size_t len, 
         evs_batch_unref(node->batch);
         evs__free(op->ctx, node);
     }
+    if (s.own)
+        w->family->own_free(w, &s.state->account, s.own);
     evs__state_free(s.state);
     evs__merge_time_free(&s.time);
     evs__free(op->ctx, s.ids);

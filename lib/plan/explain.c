@@ -74,6 +74,8 @@ static void explain_kind(const evs_window_options *w, evs__buffer *out)
     } else if (w->kind == EVS_WINDOW_CUMULATING) {
         duration(out, "cumulating ", w->size_ms);
         duration(out, ", step ", w->step_ms);
+    } else if (w->kind == EVS_WINDOW_SESSION) {
+        duration(out, "session, gap ", w->gap_ms);
     } else {
         duration(out, "tumbling ", w->size_ms);
     }

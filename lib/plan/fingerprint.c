@@ -60,6 +60,8 @@ static void canonical_window(const evs__node *n, evs__buffer *out)
         evs__buffer_printf(out, " advance %lld", (long long)w->advance_ms);
     if (w->step_ms)
         evs__buffer_printf(out, " step %lld", (long long)w->step_ms);
+    if (w->gap_ms)
+        evs__buffer_printf(out, " gap %lld", (long long)w->gap_ms);
     if (w->late == EVS_LATE_ALL_WINDOWS)
         evs__buffer_text(out, " late all");
     evs__buffer_text(out, " by (");

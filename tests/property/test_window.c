@@ -98,7 +98,12 @@ static void make_kind(stream *s, evs_window_options *o)
     model *m = &s->model;
 
     m->advance = m->size = pick(s, 1, 50);
-    o->kind = (int32_t)pick(s, EVS_WINDOW_TUMBLING, EVS_WINDOW_CUMULATING);
+    o->kind = (int32_t)pick(s, EVS_WINDOW_TUMBLING, EVS_WINDOW_SESSION);
+    if (o->kind == EVS_WINDOW_SESSION) {
+        o->gap_ms = m->gap = pick(s, 1, 40);
+        m->advance = 0;
+        return;
+    }
     if (o->kind == EVS_WINDOW_HOPPING)
         o->advance_ms = m->advance = pick(s, pick(s, 0, 1) ? 1 : (m->size + 1) / 2, m->size);
     m->cumulating = o->kind == EVS_WINDOW_CUMULATING;
@@ -122,7 +127,7 @@ static void make_stream(stream *s, uint64_t seed, model_row *taken, model_row *l
     s->keys = shapes[shape].keys;
     s->key_columns = shapes[shape].count;
     make_kind(s, &o);
-    m->offset = pick(s, -70, 70);
+    m->offset = m->gap ? 0 : pick(s, -70, 70);
     m->grace = pick(s, 0, 2) ? pick(s, 0, 30) : 0;
     m->out_of_orderness = pick(s, 0, 30);
     m->group_null_key = pick(s, 0, 1);
@@ -158,6 +163,8 @@ typedef struct rig {
     evs__time_options time_options;
     evs_appender *appender;
     evs__buffer results, late;
+    evs__buffer table; /* of sessions */
+    bool table_wrong;
     int rejected, calls;
 } rig;
 
@@ -166,7 +173,7 @@ static void print_main(rig *g, const evs_batch *b)
     int first = g->s->key_columns == 2; /* k2 is not in the model */
 
     for (uint32_t i = 0; i < b->rows; i++) {
-        evs__buffer_byte(&g->results, b->kinds && b->kinds[i] == EVS_ROW_UPDATE ? '~' : '+');
+        evs__buffer_byte(&g->results, "+~-"[b->kinds ? b->kinds[i] - EVS_ROW_INSERT : 0]);
         for (uint32_t c = (uint32_t)first; c < b->column_count; c++) {
             if (c > (uint32_t)first)
                 evs__buffer_byte(&g->results, ' ');
@@ -260,12 +267,14 @@ static void open_rig(rig *g, stream *s)
                      EVS_OK);
     evs__buffer_init(&g->results, g->ctx, SIZE_MAX);
     evs__buffer_init(&g->late, g->ctx, SIZE_MAX);
+    evs__buffer_init(&g->table, g->ctx, SIZE_MAX);
 }
 
 static void close_rig(rig *g)
 {
     evs__buffer_free(&g->results);
     evs__buffer_free(&g->late);
+    evs__buffer_free(&g->table);
     evs_appender_unref(g->appender);
     evs__operator_free(g->op);
     evs_schema_unref(g->schema);
@@ -370,6 +379,96 @@ static void push(rig *g, int first, int n)
     evs_batch_unref(b);
 }
 
+/* ---- changes of sessions: what a table has that takes them ---- */
+
+static const char *line_end(const char *line)
+{
+    return line + strcspn(line, "\n") + 1;
+}
+
+/* "key start end": how much of a line tells one result from another */
+static size_t identity(const char *line)
+{
+    const char *at = line;
+    for (int spaces = 0; spaces < 3; at++)
+        spaces += *at == ' ';
+    return (size_t)(at - line);
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    size_t n = (size_t)(line_end(x) - x), m = (size_t)(line_end(y) - y);
+    int order = memcmp(x, y, n < m ? n : m);
+    return order ? order : (n > m) - (n < m);
+}
+
+static void sorted(const char *text, evs__buffer *out)
+{
+    static const char *lines[ROWS_MAX * 4];
+    size_t n = 0;
+    for (; *text; text = line_end(text))
+        lines[n++] = text;
+    qsort(lines, n, sizeof(lines[0]), compare_lines);
+    for (size_t i = 0; i < n; i++)
+        evs__buffer_append(out, lines[i], (size_t)(line_end(lines[i]) - lines[i]));
+}
+
+/* One change: an insert of what is not there, an update or delete of what is; false: another */
+static bool change_table(evs__buffer *table, const char *change)
+{
+    const char *line = change + 1, *at = evs__buffer_cstr(table);
+    size_t id = identity(line), len = (size_t)(line_end(line) - line), from;
+
+    while (*at && (identity(at) != id || memcmp(at, line, id) != 0))
+        at = line_end(at);
+    if (!*at != (*change == '+'))
+        return false;
+    if (*at) {
+        size_t old = (size_t)(line_end(at) - at);
+        from = (size_t)(at - table->data);
+        memmove(table->data + from, at + old, table->len - from - old);
+        table->len -= old;
+    }
+    if (*change != '-')
+        evs__buffer_append(table, line, len);
+    return true;
+}
+
+/* the results so far leave the table as the model has it */
+static bool check_table(rig *g)
+{
+    evs__buffer got, want, lines;
+    const char *at = evs__buffer_cstr(&g->results);
+    bool good = true;
+
+    evs__buffer_init(&got, g->ctx, SIZE_MAX);
+    evs__buffer_init(&want, g->ctx, SIZE_MAX);
+    evs__buffer_init(&lines, g->ctx, SIZE_MAX);
+    for (; *at && good; at = line_end(at)) {
+        good = change_table(&g->table, at);
+        if (!good)
+            fprintf(stderr, "not possible: %.*s", (int)(line_end(at) - at), at);
+    }
+    evs__buffer_reset(&g->results);
+    sorted(evs__buffer_cstr(&g->table), &got);
+    evs__buffer_reset(&lines);
+    model_sessions(&g->s->model, true, &lines);
+    /* without the kind in front */
+    for (at = evs__buffer_cstr(&lines); *at; at = line_end(at))
+        evs__buffer_append(&want, at + 1, (size_t)(line_end(at) - at - 1));
+    evs__buffer_reset(&lines);
+    sorted(evs__buffer_cstr(&want), &lines);
+    if (good && strcmp(evs__buffer_cstr(&got), evs__buffer_cstr(&lines)) != 0) {
+        fprintf(stderr, "table\n--- model\n%s--- operator\n%s", evs__buffer_cstr(&lines), got.data);
+        good = false;
+    }
+    evs__buffer_free(&got);
+    evs__buffer_free(&want);
+    evs__buffer_free(&lines);
+    return good;
+}
+
 /* ---- one run ---- */
 
 static int batch_rows(stream *s, int first)
@@ -399,7 +498,9 @@ static void play(rig *g, evs__buffer *expected)
         }
         if (s->flush_after[last]) {
             flush(g);
-            if (changes)
+            if (changes && s->model.gap)
+                g->table_wrong = g->table_wrong || !check_table(g);
+            else if (changes)
                 model_changes(&s->model, expected);
         }
         if (s->restart_in && i / s->restart_in != last / s->restart_in)
@@ -418,7 +519,11 @@ static void finish(rig *g, evs__buffer *expected, evs__buffer *expected_late)
         model_slot(m, i, end, false);
     }
     flush(g);
-    if (s->options.emit == EVS_EMIT_CHANGES)
+    if (s->options.emit == EVS_EMIT_CHANGES && m->gap)
+        g->table_wrong = g->table_wrong || !check_table(g);
+    else if (m->gap)
+        model_sessions(m, false, expected);
+    else if (s->options.emit == EVS_EMIT_CHANGES)
         model_changes(m, expected);
     else
         model_final(m, expected);
@@ -451,6 +556,8 @@ static void one_run(uint64_t seed)
     evs__buffer_init(&expected_late, g.ctx, SIZE_MAX);
     play(&g, &expected);
     finish(&g, &expected, &expected_late);
+    if (g.table_wrong)
+        fprintf(stderr, "seed %llu: tables differ\n", (unsigned long long)seed);
     good = same("results", seed, &g.results, &expected);
     good = same("late rows", seed, &g.late, &expected_late) && good;
     if (g.rejected != s.model.rejected) {
@@ -458,6 +565,7 @@ static void one_run(uint64_t seed)
                       g.rejected, s.model.rejected);
         good = false;
     }
+    good = good && !g.table_wrong;
     evs__buffer_free(&expected);
     evs__buffer_free(&expected_late);
     close_rig(&g);

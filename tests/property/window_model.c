@@ -72,6 +72,8 @@ static bool same_key(const model_row *a, const model_row *b)
 
 static bool takes(const model *m, model_window w, const model_row *row)
 {
+    if (m->gap)
+        return row->session == w.session;
     return row->time >= w.start && row->time < w.end && !refuses(m, w, row);
 }
 
@@ -86,6 +88,59 @@ static bool overflows(const model *m, model_window w, const model_row *row)
     return sum > INT64_MAX || sum < INT64_MIN || other > INT64_MAX || other < INT64_MIN;
 }
 
+/* ---- sessions ---- */
+
+static model_window session_of(const model *m, int number)
+{
+    model_window w = {INT64_MAX, INT64_MIN, number};
+    for (int i = 0; i < m->taken_count; i++) {
+        const model_row *r = &m->taken[i];
+        if (r->session != number)
+            continue;
+        w.start = r->time < w.start ? r->time : w.start;
+        w.end = r->time > w.end ? r->time : w.end;
+    }
+    return w;
+}
+
+static bool is_over(const model *m, model_window w)
+{
+    return w.end + m->gap + m->grace < m->watermark;
+}
+
+/* The row is in one session with all of its key that are within the gap of it and not over. */
+static void push_session(model *m, model_row row)
+{
+    int joined = 0;
+
+    row.session = m->taken_count;
+    for (int i = 0; i < m->taken_count; i++) {
+        model_window w = session_of(m, m->taken[i].session);
+        if (!same_key(&m->taken[i], &row) || is_over(m, w) || w.start > row.time + m->gap ||
+            w.end < row.time - m->gap)
+            continue;
+        joined++;
+        if (w.session < row.session)
+            row.session = w.session;
+    }
+    for (int i = 0; i < m->taken_count && joined; i++) {
+        model_window w = session_of(m, m->taken[i].session);
+        if (same_key(&m->taken[i], &row) && !is_over(m, w) && w.start <= row.time + m->gap &&
+            w.end >= row.time - m->gap && w.session != row.session) {
+            for (int j = 0; j < m->taken_count; j++)
+                m->taken[j].session =
+                    m->taken[j].session == w.session ? row.session : m->taken[j].session;
+        }
+    }
+    row.newest = (model_window){row.time, row.time, 0};
+    row.refused = !joined && is_over(m, row.newest);
+    row.accepted = 0;
+    if (row.refused)
+        m->late[m->late_count++] = row;
+    else
+        m->taken[m->taken_count++] = row;
+}
+
 void model_push(model *m, model_row row)
 {
     int64_t delay = m->stream_time ? 0 : m->out_of_orderness;
@@ -98,6 +153,10 @@ void model_push(model *m, model_row row)
     row.since = m->flushes;
     if (!timed || (!row.key && !m->group_null_key)) {
         m->rejected++;
+        return;
+    }
+    if (m->gap) {
+        push_session(m, row);
         return;
     }
     n = windows_of(m, row.time, w);
@@ -203,6 +262,24 @@ void model_changes(model *m, evs__buffer *out)
     while (next_window(m, &w))
         print_window(m, w, true, out);
     m->flushes++;
+}
+
+void model_sessions(const model *m, bool all, evs__buffer *out)
+{
+    bool done[MODEL_ROWS_MAX] = {false};
+    for (;;) {
+        model_window next = {0, INT64_MAX, -1};
+        for (int i = 0; i < m->taken_count; i++) {
+            model_window w = session_of(m, m->taken[i].session);
+            if (!done[w.session] && (all || is_over(m, w)) &&
+                (w.end < next.end || (w.end == next.end && w.session < next.session)))
+                next = w;
+        }
+        if (next.session < 0)
+            return;
+        done[next.session] = true;
+        print_result(m, next, &m->taken[next.session], false, out);
+    }
 }
 
 void model_late(const model *m, evs__buffer *out)

@@ -17,6 +17,7 @@
 
 typedef struct model_window {
     int64_t start, end;
+    int session; /* number of its first row, of session windows */
 } model_window;
 
 typedef struct model_row {
@@ -29,11 +30,13 @@ typedef struct model_row {
     int64_t watermark;     /* of the task, including this row */
     int refused, accepted; /* windows */
     model_window newest;   /* refused */
+    int session;           /* number of the first row of its session */
     int since;             /* number of the flush that shows it first */
 } model_row;
 
 typedef struct model {
     int64_t size, advance, offset, grace, out_of_orderness; /* tumbling: advance is size */
+    int64_t gap;                                            /* sessions: above 0 */
     bool cumulating;                                        /* advance is the step */
     bool group_null_key, stream_time, late_all;
     int slots;
@@ -52,6 +55,8 @@ void model_slot(model *m, int slot, int64_t watermark, bool idle);
 void model_final(const model *m, evs__buffer *out);
 /* what changed since the last flush */
 void model_changes(model *m, evs__buffer *out);
+/* sessions as they are, in order of their end, of first row: those that are over, or all */
+void model_sessions(const model *m, bool all, evs__buffer *out);
 void model_late(const model *m, evs__buffer *out);
 
 #endif
