@@ -374,9 +374,10 @@ static evs_status text_merge(const evs__agg_groups *to, const evs__agg_groups *f
 
     for (uint32_t i = 0; i < from->n; i++)
         need += ((text_best *)evs__agg_state(from, i))->room;
-    h->room = 0;
-    if (!status)
+    if (!status) {
+        h->room = 0;
         status = text_room(to, h, need);
+    }
     for (uint32_t i = 0; i < from->n && !status; i++) {
         const text_best *y = evs__agg_state(from, i);
         text_best *x = evs__agg_state(to, i);

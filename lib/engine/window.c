@@ -723,7 +723,8 @@ static void free_op(evs__operator *op)
     evs_context *ctx = op->ctx;
 
     evs__window_drop_late(w);
-    evs__slider_drop(w);
+    if (w->state)
+        evs__slider_drop(w);
     evs__free(ctx, w->slicing.slider.front);
     evs__free(ctx, w->slicing.slider.pieces);
     if (w->own)

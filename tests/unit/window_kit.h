@@ -2,8 +2,8 @@
  * window_kit.h: rows as text in, results as text out, for the tests of windows.
  *
  * A row is "value,value,..." in order of the fields, NULL for NULL. A result is one line a row: '+'
- * insert, '~' update, then the values separated by spaces, timestamps as milliseconds. All output
- * of a window, joined, is a string to compare with.
+ * insert, '~' update, '-' delete, then the values separated by spaces, timestamps as milliseconds.
+ * All output of a window, joined, is a string to compare with.
  */
 #ifndef EVS_TESTS_WINDOW_KIT_H
 #define EVS_TESTS_WINDOW_KIT_H
@@ -149,8 +149,7 @@ static inline void kit_advance(kit *k, int64_t watermark)
 static inline void kit_print_row(char *text, size_t size, const evs_row *row, const evs_type *type)
 {
     size_t at = strlen(text);
-    at += (size_t)snprintf(text + at, size - at, "%c",
-                           evs_row_get_kind(row) == EVS_ROW_INSERT ? '+' : '~');
+    at += (size_t)snprintf(text + at, size - at, "%c", "+~-"[evs_row_get_kind(row)]);
     for (size_t i = 0; i < evs_type_child_count(type); i++) {
         size_t len = 0;
         int64_t ms;
