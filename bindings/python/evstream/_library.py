@@ -343,12 +343,16 @@ _ROOM = 1024  # for structs of a library that is newer than this package
 _filled: dict[Any, bytes] = {}
 
 
+# init functions that take the size, whatever they are called
+_SIZED = ("evs_dedup_options_init", "evs_limit_options_init")
+
+
 def init(struct_type: Type[_T], function: str) -> _T:
     """A struct as its evs_*_init() function fills it, checked to be as long as we believe."""
     if struct_type not in _filled:
         memory = bytearray(max(_ROOM, ctypes.sizeof(struct_type)))
         struct = struct_type.from_buffer(memory)
-        if len(getattr(lib, function).argtypes) > 1:
+        if function.endswith("_size") or function in _SIZED:
             getattr(lib, function)(ctypes.byref(struct), ctypes.sizeof(struct_type))
         else:
             getattr(lib, function)(ctypes.byref(struct))

@@ -100,6 +100,8 @@ class Agreement(unittest.TestCase):
     def test_init_functions_fill_our_structs(self):
         for struct, function in ((lib.ContextOptions, "evs_context_options_init"),
                                  (lib.WindowOptions, "evs_window_options_init_size"),
+                                 (lib.DedupOptions, "evs_dedup_options_init"),
+                                 (lib.LimitOptions, "evs_limit_options_init"),
                                  (lib.Message, "evs_message_init")):
             with self.subTest(function):
                 self.assertEqual(lib.init(struct, function).struct_size, ctypes.sizeof(struct))

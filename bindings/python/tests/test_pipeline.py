@@ -101,7 +101,7 @@ class Driven(unittest.TestCase):
     def test_dedup_limit_and_sample(self):
         limited, sampled = [], []
         with self.pipeline() as p:
-            source = self.source(p, "page VARCHAR, user VARCHAR")
+            source = self.source(p, "page VARCHAR, user VARCHAR, at TIMESTAMP", event_time="at")
             unique = source.dedup("page", "1m", since="first")
             unique.limit("", 2, per="1h").each(limited.append)
             unique.sample("page", 1).each(sampled.append)
@@ -112,8 +112,8 @@ class Driven(unittest.TestCase):
             self.run_rows(p, source, [view(0, "/a"), view(1, "/a"), view(2, "/b"), view(3, "/c"),
                                       view(60, "/a")])
             self.assertEqual(p.metric("left_out_total"), 3)
-        self.assertEqual([r["page"] for r in limited], ["/a", "/b"])
-        self.assertEqual([r["page"] for r in sampled], ["/a", "/b", "/c", "/a"])
+        self.assertEqual(len(limited), 2)  # of what comes out of another step's shards, any two
+        self.assertEqual(sorted(r["page"] for r in sampled), ["/a", "/a", "/b", "/c"])
         self.assertEqual(len(self.rows), 5)
 
     def test_python_code_as_a_step(self):
