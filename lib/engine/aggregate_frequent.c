@@ -79,38 +79,6 @@ static evs_status rebuild(evs__sketches *s, void **object, uint32_t slots, int64
     return EVS_OK;
 }
 
-/* the (rank+1)st largest of n, rank < n; the array is mixed up */
-static int64_t select_down(int64_t *v, uint32_t n, uint32_t rank)
-{
-    uint32_t low = 0, high = n - 1;
-
-    while (low < high) {
-        int64_t pivot = v[low + (high - low) / 2];
-        uint32_t i = low, j = high;
-        while (i <= j) {
-            while (v[i] > pivot)
-                i++;
-            while (v[j] < pivot)
-                j--;
-            if (i <= j) {
-                int64_t t = v[i];
-                v[i++] = v[j];
-                v[j] = t;
-                if (!j)
-                    break;
-                j--;
-            }
-        }
-        if (rank <= j && j < high)
-            high = j;
-        else if (rank >= i)
-            low = i;
-        else
-            return v[rank];
-    }
-    return v[rank];
-}
-
 /* at most m counters stay */
 static evs_status prune(evs__sketches *s, void **object, uint32_t m)
 {
@@ -126,7 +94,7 @@ static evs_status prune(evs__sketches *s, void **object, uint32_t m)
         if (f->counters[i].value)
             counts[n++] = f->counters[i].count;
     }
-    status = rebuild(s, object, f->slots, select_down(counts, n, m));
+    status = rebuild(s, object, f->slots, evs__select_down(counts, n, m));
     evs__free(ctx, counts);
     return status;
 }

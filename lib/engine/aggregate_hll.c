@@ -53,10 +53,23 @@ static size_t hll_size(const void *object)
 
 /* ---- registers ---- */
 
+static inline uint32_t home(const hll *h, uint32_t reg)
+{
+    return (reg * 0x9e3779b1u >> 12) & (h->slots - 1);
+}
+
+static void hll_prefetch(const void *object, uint64_t hash)
+{
+    const hll *h = object;
+    uint32_t reg = (uint32_t)hash & (REGISTERS - 1);
+    __builtin_prefetch(h->slots ? (const void *)&h->sparse[home(h, reg)]
+                                : (const void *)&dense_of(h)[reg]);
+}
+
 /* the slot of a register, or the empty one where it would be */
 static uint32_t *sparse_slot(hll *h, uint32_t reg)
 {
-    uint32_t mask = h->slots - 1, at = (reg * 0x9e3779b1u >> 12) & mask;
+    uint32_t mask = h->slots - 1, at = home(h, reg);
     while (h->sparse[at] && h->sparse[at] >> 8 != reg)
         at = (at + 1) & mask;
     return &h->sparse[at];
@@ -74,7 +87,7 @@ static void raise_sparse(hll *h, uint32_t reg, uint32_t rank)
 static evs_status grow(evs__sketches *s, void **object)
 {
     hll *old = *object, *h;
-    uint32_t slots = !old ? SPARSE_MIN : old->slots < SPARSE_MAX ? old->slots * 2 : 0;
+    uint32_t slots = !old ? SPARSE_MIN : old->slots < SPARSE_MAX ? old->slots * 4 : 0;
     void *p = NULL;
     evs_status status = evs__sketch_alloc(s, hll_bytes(slots), &p);
 
@@ -236,6 +249,7 @@ static const evs__sketch_kind hll_kind = {
     .write = hll_write,
     .read = hll_read,
     .size = hll_size,
+    .prefetch = hll_prefetch,
 };
 
 /* ---- hashes ---- */

@@ -20,14 +20,15 @@
         int64_t n;                                                                                 \
     } state_name;                                                                                  \
                                                                                                    \
-    static inline uint32_t kind##_loop(const evs__agg_groups *g, const evs__agg_rows *r, bool max) \
+    static inline uint32_t kind##_loop(const evs__agg_groups *g, const evs__agg_rows *r, bool max, \
+                                       bool has_null)                                              \
     {                                                                                              \
         evs_type_id id = r->arg->type->id;                                                         \
         for (uint32_t i = 0; i < g->n; i++) {                                                      \
             state_name *s = evs__agg_state(g, i);                                                  \
             uint32_t row = r->rows[i];                                                             \
             ctype v = load;                                                                        \
-            if (evs__column_is_null(r->arg, row))                                                  \
+            if (has_null && evs__column_is_null(r->arg, row))                                      \
                 continue;                                                                          \
             if (!s->n || kind##_before(max ? s->value : v, max ? v : s->value))                    \
                 s->value = v;                                                                      \
@@ -41,14 +42,15 @@
                                    const evs__agg_rows *r)                                         \
     {                                                                                              \
         (void)a;                                                                                   \
-        return kind##_loop(g, r, false);                                                           \
+        return r->arg->validity ? kind##_loop(g, r, false, true)                                   \
+                                : kind##_loop(g, r, false, false);                                 \
     }                                                                                              \
                                                                                                    \
     static uint32_t kind##_max_add(const evs__aggregate *a, const evs__agg_groups *g,              \
                                    const evs__agg_rows *r)                                         \
     {                                                                                              \
         (void)a;                                                                                   \
-        return kind##_loop(g, r, true);                                                            \
+        return r->arg->validity ? kind##_loop(g, r, true, true) : kind##_loop(g, r, true, false);  \
     }                                                                                              \
                                                                                                    \
     static evs_status kind##_merge(const evs__agg_groups *to, const evs__agg_groups *from,         \

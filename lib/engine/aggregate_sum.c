@@ -189,10 +189,11 @@ typedef struct double_sum {
     int64_t n;
 } double_sum;
 
+/* Knuth's two-sum: the same error term as Neumaier's, without a branch on which is larger */
 static inline void neumaier(double_sum *s, double v)
 {
-    double t = s->sum + v;
-    s->rest += fabs(s->sum) >= fabs(v) ? (s->sum - t) + v : (v - t) + s->sum;
+    double t = s->sum + v, part = t - s->sum;
+    s->rest += (s->sum - (t - part)) + (v - part);
     s->sum = t;
 }
 
@@ -202,17 +203,22 @@ static double double_total(const double_sum *s)
     return isfinite(s->sum) ? s->sum + s->rest : s->sum;
 }
 
-static uint32_t
-double_add(const evs__aggregate *a, const evs__agg_groups *g, const evs__agg_rows *r)
+static inline uint32_t double_loop(const evs__agg_groups *g, const evs__agg_rows *r, bool has_null)
 {
     const double *values = r->arg->f64;
-    (void)a;
     for (uint32_t i = 0; i < g->n; i++) {
         double_sum *s = evs__agg_state(g, i);
         neumaier(s, values[r->rows[i]]);
-        s->n += valid(r->arg, r->rows[i]);
+        s->n += has_null ? valid(r->arg, r->rows[i]) : 1;
     }
     return g->n;
+}
+
+static uint32_t
+double_add(const evs__aggregate *a, const evs__agg_groups *g, const evs__agg_rows *r)
+{
+    (void)a;
+    return r->arg->validity ? double_loop(g, r, true) : double_loop(g, r, false);
 }
 
 static evs_status

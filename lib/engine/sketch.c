@@ -80,6 +80,22 @@ static uint32_t *number_of(const evs__agg_groups *g, uint32_t group)
     return (uint32_t *)(void *)(g->states + (size_t)group * g->stride);
 }
 
+/* of entries to come: the state, then its object, then where in the object */
+static inline void prefetch(const evs__agg_groups *g, const evs__sketches *s, uint32_t at)
+{
+    uint32_t number;
+
+    if (at + 16 >= s->log_count)
+        return;
+    __builtin_prefetch(number_of(g, s->log[at + 16].group));
+    number = *number_of(g, s->log[at + 10].group);
+    if (number)
+        __builtin_prefetch(s->objects[number - 1]);
+    number = *number_of(g, s->log[at + 5].group);
+    if (number && s->kind->prefetch && s->objects[number - 1])
+        s->kind->prefetch(s->objects[number - 1], s->log[at + 5].value);
+}
+
 /* what is folded leaves the log, also when the rest cannot be */
 static evs_status fold(const evs__aggregate *a, const evs__agg_groups *g, evs__sketches *s)
 {
@@ -89,8 +105,7 @@ static evs_status fold(const evs__aggregate *a, const evs__agg_groups *g, evs__s
     for (; done < s->log_count; done++) {
         const evs__sketch_entry *e = &s->log[done];
         void **object = NULL;
-        if (done + 8 < s->log_count)
-            __builtin_prefetch(number_of(g, s->log[done + 8].group));
+        prefetch(g, s, done);
         status = object_slot(s, number_of(g, e->group), &object);
         if (!status)
             status = s->kind->put(s, a, object, e->value);

@@ -36,7 +36,9 @@ typedef struct evs__sketch_kind {
     void (*write)(const evs__sketches *s, const void *object, evs__buffer *out);
     evs_status (*read)(evs__sketches *s, const evs__aggregate *a, void **object, evs__reader *in);
     size_t (*size)(const void *object); /* bytes it was allocated with */
-    bool keeps_values;                  /* log entries are numbers of evs__sketches.values */
+    /* the part of an object that a value will touch is fetched; or NULL */
+    void (*prefetch)(const void *object, uint64_t value);
+    bool keeps_values; /* log entries are numbers of evs__sketches.values */
     /* numbers of values that the object has: bits of live */
     void (*mark)(const void *object, uint8_t *live);
 } evs__sketch_kind;

@@ -200,3 +200,35 @@ void evs__sort_ids(uint32_t *ids,
         }
     }
 }
+
+/* the (rank+1)st largest of n, rank < n; the array is mixed up */
+int64_t evs__select_down(int64_t *v, uint32_t n, uint32_t rank)
+{
+    uint32_t low = 0, high = n - 1;
+
+    while (low < high) {
+        int64_t pivot = v[low + (high - low) / 2];
+        uint32_t i = low, j = high;
+        while (i <= j) {
+            while (v[i] > pivot)
+                i++;
+            while (v[j] < pivot)
+                j--;
+            if (i <= j) {
+                int64_t t = v[i];
+                v[i++] = v[j];
+                v[j] = t;
+                if (!j)
+                    break;
+                j--;
+            }
+        }
+        if (rank <= j && j < high)
+            high = j;
+        else if (rank >= i)
+            low = i;
+        else
+            return v[rank];
+    }
+    return v[rank];
+}

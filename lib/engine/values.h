@@ -68,4 +68,7 @@ void evs__sort_ids(uint32_t *ids,
                    int (*compare)(const void *data, uint32_t a, uint32_t b),
                    const void *data);
 
+/* the (rank+1)st largest of n, rank < n; the array is mixed up */
+int64_t evs__select_down(int64_t *v, uint32_t n, uint32_t rank);
+
 #endif
