@@ -17,7 +17,8 @@ evs__os_fail(evs_context *ctx, evs_error **reterr, const char *path, const char 
     char buffer[128] = "";
     const char *why = strerror_r(code, buffer, sizeof(buffer)); /* GNU: may be elsewhere */
     evs_status status = code == ENOENT ? EVS_ERR_NOT_FOUND : EVS_ERR_IO;
-    bool retriable = code == ENOSPC || code == EDQUOT || code == EAGAIN || code == EINTR;
+    bool retriable =
+        code == ENOSPC || code == EDQUOT || code == EFBIG || code == EAGAIN || code == EINTR;
 
     evs_error_set(ctx, reterr, status, "\"%s\": %s: %s", path, what, why);
     evs_error_annotate(ctx, reterr, retriable, false, 0, path);

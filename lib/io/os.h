@@ -9,7 +9,7 @@
 
 /*
  * `"PATH": WHAT: text of errno`. ENOENT is EVS_ERR_NOT_FOUND, everything else EVS_ERR_IO; no room
- * on the disk or in a quota is retriable.
+ * on the disk, in a quota or below a size limit is retriable.
  */
 evs_status
 evs__os_fail(evs_context *ctx, evs_error **reterr, const char *path, const char *what, int code);

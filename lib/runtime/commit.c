@@ -178,11 +178,14 @@ static evs_status commit_others(evs__runtime *rt, evs_error **reterr)
 
 static void commit_sources(evs__runtime *rt)
 {
+    rt->untold = false;
     for (uint32_t i = 0; i < rt->source_count; i++) {
         evs_error *e = NULL;
         /* EVS_AGAIN: on the way; the next epoch's offsets take its place if it gets lost */
-        if (evs__source_commit(&rt->sources[i], &e) < 0)
+        if (evs__source_commit(&rt->sources[i], &e) < 0) {
+            rt->untold = true;
             evs__log(rt->ctx, EVS_LOG_WARNING, "commit", "%s", evs_error_message(e));
+        }
         evs_error_unref(e);
     }
 }
@@ -332,6 +335,12 @@ static evs_status replay(evs__runtime *rt, int64_t now_ms, evs_error **reterr)
         evs__fail(rt->ctx, &why, EVS_ERR_STATE, "a sink lost what was written");
     evs__metric_add(rt->commit_failures, 1);
     return give_up(rt, now_ms, why, reterr);
+}
+
+bool evs__commit_is_needed(const evs__runtime *rt)
+{
+    return rt->commit.phase != EVS__COMMIT_IDLE || rt->untold || atomic_load(&rt->dirty) ||
+           atomic_load(&rt->replay);
 }
 
 static void begin(evs__runtime *rt)

@@ -313,6 +313,7 @@ struct evs__runtime {
     int64_t commit_interval_ms;
     int32_t commit_group; /* of its sinks; unique in the context, never 0 */
     atomic_bool dirty;    /* something happened since the last commit */
+    bool untold;          /* a consumer group did not learn the last epoch's offsets */
     bool committed;       /* an epoch, in this run */
     bool windows_ended;   /* end.close_windows was done */
     bool died;            /* a test ended it inside a commit */
@@ -509,6 +510,8 @@ void evs__dead_letters_drop(evs__runtime *rt);
 /* go on with the commit, or begin one: EVS_OK (done), EVS_AGAIN (call again, not before
  * commit.retry_ms) */
 evs_status evs__commit_step(evs__runtime *rt, int64_t wait_ms, evs_error **reterr);
+/* whether an epoch would say anything new; the others stand still */
+bool evs__commit_is_needed(const evs__runtime *rt);
 /* load what belongs to the last epoch; operators are built, nothing was read */
 evs_status evs__recover(evs__runtime *rt, evs_error **reterr);
 /* back to the last epoch, in the same process; sinks before `*at` have undone their part. What

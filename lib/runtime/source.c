@@ -62,7 +62,8 @@ static void drop_runs(evs__partition *p)
 
 /*
  * In a started pipeline other workers may be at work on a partition: they come to the end of their
- * jobs and wait. What the connector is in the middle of is safe meanwhile: nobody else reads.
+ * jobs and wait. What the connector is in the middle of is safe meanwhile: nobody else reads. Of
+ * many partitions that go at once the first one's commit is all the others'.
  */
 static void commit_before(evs__source *s, uint32_t topic, int32_t number, bool lost)
 {
@@ -75,7 +76,8 @@ static void commit_before(evs__source *s, uint32_t topic, int32_t number, bool l
         pthread_mutex_unlock(&s->lock);
     pthread_mutex_lock(&rt->lock);
     evs__stand_still(rt, true);
-    may_commit = !lost && rt->phase == EVS__PHASE_RUNNING && rt->recovered;
+    may_commit =
+        !lost && rt->phase == EVS__PHASE_RUNNING && rt->recovered && evs__commit_is_needed(rt);
     pthread_mutex_unlock(&rt->lock);
     if (may_commit)
         evs__commit_now(rt, evs_config_int(rt->plan->config, "close.timeout.ms"), &e);

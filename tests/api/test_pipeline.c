@@ -1,6 +1,10 @@
 /*
  * evstream/pipeline.h from outside: each function called into each failure that its comment names.
  */
+#include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "api_kit.h"
 
 static evs_pipeline *p;
@@ -281,6 +285,74 @@ static void test_full_memory_sink_without_a_reader_is_waited_for(void **state)
     drop();
 }
 
+static void test_commit_and_close_without_a_broker_time_out(void **state)
+{
+    (void)state;
+    make();
+    evs_pipeline_set(p, "close.timeout.ms", "200ms");
+    evs_sink(source, "kafka",
+             EVS_OPTIONS("kafka.bootstrap.servers", "127.0.0.1:1", "topic", "t", "close.timeout.ms",
+                         "100ms"));
+    OK(push("{\"user\":\"a\",\"n\":1}"));
+    assert_true(evs_pipeline_poll(p, 20, &err) >= 0);
+    FAILS(evs_pipeline_commit(p, &err), EVS_ERR_TIMEOUT, "200 ms");
+    FAILS(evs_pipeline_close(p, &err), EVS_ERR_TIMEOUT, "200 ms");
+    assert_string_equal(evs_pipeline_state(p), "stopped");
+    drop();
+}
+
+static void test_wait_says_again_while_sources_go_on(void **state)
+{
+    int rows = 0;
+    (void)state;
+    make();
+    evs_each(source, take, &rows);
+    OK(evs_pipeline_start(p, 1, &err));
+    assert_int_equal(evs_pipeline_wait(p, 30, &err), EVS_AGAIN);
+    OK(push("{\"user\":\"a\",\"n\":1}"));
+    OK(evs_stream_push_end(source, &err));
+    OK(evs_pipeline_wait(p, 10000, &err));
+    assert_int_equal(rows, 1);
+    drop();
+}
+
+/* the size limit of the process stands in for a full disk: nothing is lost or doubled */
+static void test_file_without_room_is_waited_for(void **state)
+{
+    char path[] = "/tmp/evs-api-XXXXXX";
+    struct rlimit saved, small;
+    char text[8192];
+    ssize_t len;
+    int fd = mkstemp(path), lines = 0;
+    (void)state;
+    assert_true(fd >= 0);
+    signal(SIGXFSZ, SIG_IGN);
+    getrlimit(RLIMIT_FSIZE, &saved);
+    small = saved;
+    small.rlim_cur = 500;
+    make();
+    evs_pipeline_set(p, "commit.interval.ms", "10ms");
+    evs_sink(source, "file", EVS_OPTIONS("path", path, "format", "json", "step.name", "out"));
+    for (int i = 0; i < 100; i++)
+        OK(push("{\"user\":\"a\",\"n\":1}"));
+    OK(evs_stream_push_end(source, &err));
+    setrlimit(RLIMIT_FSIZE, &small);
+    for (int i = 0; i < 10; i++)
+        assert_true(evs_pipeline_poll(p, 20, &err) >= 0);
+    assert_non_null(strstr(evs_pipeline_state(p), "File too large"));
+    setrlimit(RLIMIT_FSIZE, &saved);
+    for (int i = 0; i < 500 && evs_pipeline_poll(p, 20, &err) != EVS_END; i++)
+        assert_null(err);
+    OK(evs_pipeline_close(p, &err));
+    len = read(fd, text, sizeof(text));
+    for (ssize_t i = 0; i < len; i++)
+        lines += text[i] == '\n';
+    assert_int_equal(lines, 100);
+    close(fd);
+    unlink(path);
+    drop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -296,6 +368,9 @@ int main(void)
         API_TEST(test_push_to_what_takes_none),
         API_TEST(test_host_code_that_fails_stops_the_pipeline),
         API_TEST(test_full_memory_sink_without_a_reader_is_waited_for),
+        API_TEST(test_commit_and_close_without_a_broker_time_out),
+        API_TEST(test_wait_says_again_while_sources_go_on),
+        API_TEST(test_file_without_room_is_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

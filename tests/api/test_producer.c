@@ -85,12 +85,38 @@ static void test_sends_that_do_not_fit(void **state)
     evs_producer_close(p);
 }
 
+static void on_timed_out(const evs_delivery *d, void *user_data)
+{
+    assert_non_null(d->error);
+    assert_int_equal(evs_error_status(d->error), EVS_ERR_TIMEOUT);
+    ++*(int *)user_data;
+}
+
+static void test_flush_and_close_without_a_broker_time_out(void **state)
+{
+    evs_producer *p = NULL;
+    int told = 0;
+    (void)state;
+    OK(evs_producer_new(ctx,
+                        EVS_OPTIONS("kafka.bootstrap.servers", "127.0.0.1:1", "topic", "t",
+                                    "close.timeout.ms", "100ms"),
+                        NULL, &p, &err));
+    for (int i = 0; i < 3; i++)
+        OK(evs_producer_send_bytes(p, "x", 1, NULL, on_timed_out, &told, &err));
+    assert_int_equal(evs_producer_poll(p, 10, &err), EVS_AGAIN);
+    FAILS(evs_producer_flush(p, 100, &err), EVS_ERR_TIMEOUT, "");
+    assert_int_equal(evs_producer_pending(p), 3);
+    assert_null(evs_producer_close(p));
+    assert_int_equal(told, 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         API_TEST(test_new_faulty),
         API_TEST(test_calls_without_a_producer),
         API_TEST(test_sends_that_do_not_fit),
+        API_TEST(test_flush_and_close_without_a_broker_time_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -48,7 +48,8 @@ typedef struct script {
     void (*on_read)(void *user); /* called by each read that may give rows */
     void *on_read_user;
     atomic_int
-        revoke; /* partition + 1 that the next read gives up; it comes back in the one after */
+        revoke;      /* partition + 1 that the next read gives up; it comes back in the one after */
+    bool revoke_all; /* the others, too, in the same read */
     int revoked;
     atomic_bool in_read;
     bool (*may_revoke)(void); /* the read waits for it, then revokes */
@@ -172,10 +173,14 @@ static inline void script_rebalance(script *s)
 {
     int revoke = atomic_exchange(&s->revoke, 0);
     if (s->revoked) {
-        int32_t at = s->revoked - 1;
-        int64_t offset = s->host->assigned(s->host->runtime, 0, at);
-        int64_t committed = s->parts[at].committed > 0 ? s->parts[at].committed : 0;
-        s->parts[at].next = (size_t)(offset >= 0 ? offset : committed);
+        for (int32_t at = 0; at < s->partitions; at++) {
+            int64_t offset, committed;
+            if (at != s->revoked - 1 && !s->revoke_all)
+                continue;
+            offset = s->host->assigned(s->host->runtime, 0, at);
+            committed = s->parts[at].committed > 0 ? s->parts[at].committed : 0;
+            s->parts[at].next = (size_t)(offset >= 0 ? offset : committed);
+        }
         s->revoked = 0;
     }
     if (!revoke)
@@ -183,8 +188,12 @@ static inline void script_rebalance(script *s)
     atomic_store(&s->in_read, true);
     while (s->may_revoke && !s->may_revoke())
         usleep(1000);
-    s->host->revoking(s->host->runtime, 0, revoke - 1, false);
-    s->parts[revoke - 1].next = s->parts[revoke - 1].count;
+    for (int32_t at = 0; at < s->partitions; at++) {
+        if (at != revoke - 1 && !s->revoke_all)
+            continue;
+        s->host->revoking(s->host->runtime, 0, at, false);
+        s->parts[at].next = s->parts[at].count;
+    }
     s->revoked = revoke;
 }
 

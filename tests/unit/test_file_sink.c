@@ -209,6 +209,7 @@ static void test_write_that_the_file_does_not_take_goes_on_later(void **state)
     write_ok(want);
     setrlimit(RLIMIT_FSIZE, &small);
     status = sink.f->flush(sink.sink, 100, &err);
+    assert_true(evs_error_is_retriable(err));
     assert_evs_error(status, err, EVS_ERR_IO, "File too large", path);
     err = NULL;
     write_ok(ROW2);

@@ -140,6 +140,33 @@ static void test_group_offset_not_known_yet_is_asked_again_before_anything_is_re
     assert_int_equal(kit_metric(k, "events_in_total"), 0);
 }
 
+/* a rebalance that takes everything and gives it back: one epoch, none when nothing was read */
+static void test_revocation_of_all_partitions_is_one_epoch_and_none_without_news(void **state)
+{
+    kit *k = *state;
+    evs_pipeline *p = kit_pipeline(k);
+    double epoch;
+    the_script.partitions = 4;
+    the_script.revoke_all = true;
+    k->source = evs_source(p, "script", EVS_OPTIONS("columns", "user VARCHAR, n INT"));
+    evs_sink(k->source, "upsert", NULL);
+    for (int i = 0; i < 40; i++)
+        script_row(&the_script, i % 4, 1000 + i, i, i);
+    kit_drain(k);
+    epoch = kit_metric(k, "epoch");
+    assert_int_equal(k->db.committed.count, 40);
+    for (int round = 0; round < 3; round++) {
+        atomic_store(&the_script.revoke, 1);
+        kit_drain(k);
+        k->now_ms += 1000;
+        kit_drain(k);
+        assert_int_equal(kit_metric(k, "epoch"), epoch + 1);
+        for (int i = 0; i < 4; i++)
+            assert_int_equal(the_script.parts[i].committed, 10);
+    }
+    assert_int_equal(k->db.committed.count, 40);
+}
+
 static void test_slow_acknowledgement_of_the_group_is_no_warning(void **state)
 {
     kit *k = *state;
@@ -431,6 +458,7 @@ int main(void)
         SCRIPT_TEST(test_group_without_position_or_pipeline_without_windows_begins),
         SCRIPT_TEST(test_partition_that_the_snapshot_has_no_position_of_is_refused),
         SCRIPT_TEST(test_group_offset_not_known_yet_is_asked_again_before_anything_is_read),
+        SCRIPT_TEST(test_revocation_of_all_partitions_is_one_epoch_and_none_without_news),
         SCRIPT_TEST(test_slow_acknowledgement_of_the_group_is_no_warning),
         SCRIPT_TEST(test_row_refused_within_a_commit_has_its_letter_before_the_epoch),
         SCRIPT_TEST(test_letters_that_cannot_be_confirmed_hold_the_epoch_back),
