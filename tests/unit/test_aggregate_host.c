@@ -35,7 +35,7 @@ static evs_status product_add(
     assert_int_equal(n, 1);
     assert_int_equal(args[0].type, EVS_TYPE_BIGINT);
     assert_false(args[0].is_null);
-    p->value = p->value * factor(args[0].integer) % 1000003;
+    p->value = (int64_t)((uint64_t)p->value * (uint64_t)factor(args[0].integer) % 1000003);
     p->n++;
     if (args[0].integer == 13) {
         snprintf(reason, size, "thirteen is bad luck");
@@ -49,7 +49,7 @@ static evs_status product_merge(void *state, const void *from, void *user_data)
     product *p = state;
     const product *q = from;
     (void)user_data;
-    p->value = p->value * q->value % 1000003;
+    p->value = (int64_t)((uint64_t)p->value * (uint64_t)q->value % 1000003);
     p->n += q->n;
     return EVS_OK;
 }
