@@ -44,8 +44,11 @@ typedef enum evs_window_kind {
     EVS_WINDOW_HOPPING = 2,    /* [start, start + size), a new one every advance; they overlap */
     EVS_WINDOW_CUMULATING = 3, /* [start, start + step), [start, start + 2 step) ... [start, start +
                                   size), start = offset modulo size (Flink's CUMULATE) */
-    EVS_WINDOW_SESSION = 4 /* rows of a key no further apart than gap; window_start and window_end
+    EVS_WINDOW_SESSION = 4, /* rows of a key no further apart than gap; window_start and window_end
                               are the times of its first and last row, both in it */
+    EVS_WINDOW_SLIDING = 5  /* every distinct set of rows of a key within size, both ends in it: for
+                               a row at t [t - size, t], and [t + 1, t + 1 + size] when that has a
+                               row; for 0 <= t < size it is [0, size] (Kafka Streams) */
 } evs_window_kind;
 
 typedef enum evs_emit {

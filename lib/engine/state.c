@@ -66,7 +66,7 @@ void evs__slice_free(evs__state *s, evs__slice *slice)
     evs__account_free(a, slice->order, slice->capacity, sizeof(*slice->order));
     evs__account_free(a, slice->flags, slice->capacity, 1);
     evs__account_free(a, slice->rows, slice->capacity, s->stride);
-    evs__account_free(a, slice->bounds, slice->capacity, 2 * sizeof(*slice->bounds));
+    evs__account_free(a, slice->bounds, slice->capacity, EVS__BOUNDS * sizeof(*slice->bounds));
     evs__account_free(a, slice, 1, sizeof(*slice));
 }
 
@@ -452,17 +452,18 @@ static evs_status reserve_rows(evs__state *s, evs__slice *slice, uint32_t capaci
     if (!status && slice->flagged)
         status = evs__account_resize(a, (void **)&flags, 0, capacity, 1);
     if (!status && slice->bounded)
-        status = evs__account_resize(a, (void **)&bounds, 0, capacity, 2 * sizeof(*bounds));
+        status =
+            evs__account_resize(a, (void **)&bounds, 0, capacity, EVS__BOUNDS * sizeof(*bounds));
     if (!status)
         status = evs__account_resize(a, (void **)&rows, 0, capacity, s->stride);
     if (status) {
         evs__account_free(a, order, capacity, sizeof(*order));
         evs__account_free(a, flags, capacity, 1);
-        evs__account_free(a, bounds, capacity, 2 * sizeof(*bounds));
+        evs__account_free(a, bounds, capacity, EVS__BOUNDS * sizeof(*bounds));
         return status;
     }
     if (slice->count && bounds)
-        memcpy(bounds, slice->bounds, slice->count * 2 * sizeof(*bounds));
+        memcpy(bounds, slice->bounds, slice->count * EVS__BOUNDS * sizeof(*bounds));
     if (slice->count) {
         memcpy(order, slice->order, slice->count * sizeof(*order));
         memcpy(rows, slice->rows, (size_t)slice->count * s->stride);
@@ -477,7 +478,7 @@ static evs_status reserve_rows(evs__state *s, evs__slice *slice, uint32_t capaci
     evs__account_free(a, slice->order, old, sizeof(*order));
     evs__account_free(a, slice->flags, old, 1);
     evs__account_free(a, slice->rows, old, s->stride);
-    evs__account_free(a, slice->bounds, old, 2 * sizeof(*bounds));
+    evs__account_free(a, slice->bounds, old, EVS__BOUNDS * sizeof(*bounds));
     slice->bounds = bounds;
     slice->order = order;
     slice->flags = flags;

@@ -34,6 +34,7 @@
 #define EVS__GROUP_DELETE 16u /* results: what was given out under these bounds is no more */
 
 #define EVS__NO_KEY UINT32_MAX   /* order[group] of a group of a pool that is not in use */
+#define EVS__BOUNDS 3            /* window_start, window_end, event time of the result */
 #define EVS__NO_WINDOW INT64_MIN /* before the first one */
 
 #define EVS__AGGREGATES_MAX 256
@@ -58,7 +59,7 @@ struct evs__slice {
     void *map;
     uint32_t map_size;
     bool dense;
-    int64_t *bounds;     /* closed: start, end of each group, [2 * capacity]; NULL: the slice's */
+    int64_t *bounds;     /* closed: see evs__slice_group_bounds(); NULL: the slice's */
     void **extra;        /* [aggregate] */
     evs__slice *next;    /* closed queue */
     evs__slice *older;   /* open: the piece of the same start before this one */
@@ -142,6 +143,11 @@ static inline uint32_t evs__slice_append(evs__slice *slice, uint32_t key_id)
 {
     slice->order[slice->count] = key_id;
     return slice->count++;
+}
+/* of a slice with bounds: window_start, window_end, event time of the group's result */
+static inline int64_t *evs__slice_group_bounds(const evs__slice *slice, uint32_t group)
+{
+    return slice->bounds + EVS__BOUNDS * (size_t)group;
 }
 /* mark groups as changed (flagged state) */
 void evs__slice_touch(evs__slice *slice, const uint32_t *groups, uint32_t n);

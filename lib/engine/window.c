@@ -728,7 +728,7 @@ static void free_op(evs__operator *op)
     evs__free(ctx, w->slicing.slider.front);
     evs__free(ctx, w->slicing.slider.pieces);
     if (w->own)
-        w->family->own_free(w, &w->state->account, w->own);
+        w->family->own_free(w, w->state, w->own);
     evs__state_free(w->state);
     evs__merge_time_free(&w->time);
     for (uint32_t i = 0; w->keys && i < w->key_count; i++)

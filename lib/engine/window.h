@@ -5,6 +5,7 @@
  *   window.c           a batch: judge rows, assign, intern keys, reserve | add, close
  *   window_sliced.c    family of kinds: windows made of slices of time (tumbling, hopping ...)
  *   window_session.c   family of session windows: each belongs to one key
+ *   window_sliding.c   family of sliding windows: every distinct set of rows of a key
  *   window_merge.c     slices of a window --> one table of results, sharing work between windows
  *   window_emit.c      groups to result batches; late rows --> late batches
  *   window_snapshot.c  all of it as bytes, and back
@@ -103,7 +104,7 @@ typedef struct evs__window_family {
     /* What the family keeps beside slices, behind w->own; or NULL: nothing. The groups of the pool
      * are written by number: `live` of them, 0 and up, in the order in which write() sees them */
     void *(*own_new)(const evs__window_op *w); /* NULL: no memory */
-    void (*own_free)(const evs__window_op *w, evs__account *account, void *own);
+    void (*own_free)(const evs__window_op *w, evs__state *state, void *own);
     /* before a snapshot: the pool has one group a window and no other; EVS_ERR_NOMEM */
     evs_status (*own_tidy)(evs__window_op *w);
     evs_status (*own_write)(const evs__window_op *w, evs__buffer *out);
@@ -282,6 +283,7 @@ evs_status evs__work_late(evs__window_work *k, const struct evs__late_row *late)
 
 extern const evs__window_family evs__window_sliced;
 extern const evs__window_family evs__window_session; /* window_session.c */
+extern const evs__window_family evs__window_sliding; /* window_sliding.c */
 
 #define EVS__WINDOWS_MAX (1 << 20) /* that overlap */
 

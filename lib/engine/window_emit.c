@@ -127,10 +127,10 @@ static bool share_bounds(evs__window_op *w, const evs__result_run *run, evs_batc
 static void append_bounds(evs__window_op *w, const evs__result_run *run, evs_batch *b)
 {
     for (uint32_t i = 0; i < run->n; i++) {
-        const int64_t *bounds = run->slice->bounds + 2 * (size_t)w->result.picks[run->from + i];
+        const int64_t *bounds = evs__slice_group_bounds(run->slice, w->result.picks[run->from + i]);
         evs__column_append_i64(b->columns[w->key_count], bounds[0]);
         evs__column_append_i64(b->columns[w->key_count + 1], bounds[1]);
-        b->times[run->from + i] = bounds[1];
+        b->times[run->from + i] = bounds[2];
     }
 }
 

@@ -38,14 +38,16 @@ void evs_window_options_init(evs_window_options *options)
 static evs_status check_foreign(evs_context *ctx, const evs_window_options *o, evs_error **reterr)
 {
     const uint32_t tumbling = 1u << EVS_WINDOW_TUMBLING, hopping = 1u << EVS_WINDOW_HOPPING,
-                   cumulating = 1u << EVS_WINDOW_CUMULATING, session = 1u << EVS_WINDOW_SESSION;
+                   cumulating = 1u << EVS_WINDOW_CUMULATING, session = 1u << EVS_WINDOW_SESSION,
+                   sliding = 1u << EVS_WINDOW_SLIDING;
     const struct {
         const char *name;
         int64_t value;
         uint32_t kinds;
         const char *of;
     } options[] = {
-        {"size_ms", o->size_ms, tumbling | hopping | cumulating, "windows of a fixed size"},
+        {"size_ms", o->size_ms, tumbling | hopping | cumulating | sliding,
+         "windows of a fixed size"},
         {"offset_ms", o->offset_ms, tumbling | hopping | cumulating, "windows of a fixed size"},
         {"advance_ms", o->advance_ms, tumbling | hopping, "hopping windows"},
         {"step_ms", o->step_ms, cumulating, "cumulating windows"},
@@ -101,7 +103,7 @@ static evs_status check_options(evs_context *ctx, const evs_window_options *o, e
         const char *name;
         int64_t value, min, max;
     } ranges[] = {
-        {"kind", o->kind, EVS_WINDOW_TUMBLING, EVS_WINDOW_SESSION},
+        {"kind", o->kind, EVS_WINDOW_TUMBLING, EVS_WINDOW_SLIDING},
         {"size_ms", o->size_ms, o->kind == EVS_WINDOW_SESSION ? 0 : 1, INT64_MAX},
         {"grace_ms", o->grace_ms, 0, INT64_MAX},
         {"out_of_orderness_ms", o->out_of_orderness_ms, 0, INT64_MAX},
@@ -335,6 +337,18 @@ static evs_status plan_line(evs__window_op *w, const evs__ast_list *keys, int32_
 
 /* ---- the operator ---- */
 
+static const evs__window_family *family_of(int32_t kind)
+{
+    switch (kind) {
+    case EVS_WINDOW_SESSION:
+        return &evs__window_session;
+    case EVS_WINDOW_SLIDING:
+        return &evs__window_sliding;
+    default:
+        return &evs__window_sliced;
+    }
+}
+
 static evs_status
 parse_keys(evs__window_op *w, const char *keys, evs__ast_list **ret, evs_error **reterr)
 {
@@ -410,7 +424,7 @@ evs_status evs__window_op_new(evs_context *ctx,
     w->base = (evs__operator){.fn = &evs__window_functions, .ctx = evs__context_hold(ctx)};
     w->base.in_type = evs_type_ref(in);
     w->opt = opt;
-    w->family = opt.kind == EVS_WINDOW_SESSION ? &evs__window_session : &evs__window_sliced;
+    w->family = family_of(opt.kind);
     w->family->setup(w);
     w->clock = EVS_TIME_NONE;
     w->late_tail = &w->late;

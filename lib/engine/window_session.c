@@ -597,8 +597,8 @@ put_row(result *r, const session *x, uint32_t index, int64_t first, int64_t last
 {
     uint32_t g = evs__slice_append(r->slice, x->key);
 
-    r->slice->bounds[2 * (size_t)g] = first;
-    r->slice->bounds[2 * (size_t)g + 1] = last;
+    evs__slice_group_bounds(r->slice, g)[0] = first;
+    evs__slice_group_bounds(r->slice, g)[1] = evs__slice_group_bounds(r->slice, g)[2] = last;
     r->slice->flags[g] = flags;
     r->groups[g] = g;
     r->which[g] = index;
@@ -629,8 +629,8 @@ static void finish(evs__slice *slice)
     slice->dirty = 0;
     slice->start = slice->end = INT64_MAX;
     for (uint32_t g = 0; g < slice->count; g++) {
-        if (slice->bounds[2 * (size_t)g + 1] < slice->end)
-            slice->end = evs__time_add(slice->bounds[2 * (size_t)g + 1], 1);
+        if (evs__slice_group_bounds(slice, g)[2] < slice->end)
+            slice->end = evs__time_add(evs__slice_group_bounds(slice, g)[2], 1);
         if (slice->flags[g] & EVS__GROUP_OVERFLOW && !(slice->flags[g] & EVS__GROUP_DELETE)) {
             slice->flags[g] = 0;
             continue;
@@ -949,9 +949,9 @@ static void clear(evs__account *a, sessions *s)
     *s = (sessions){.at = {.session_free = NONE, .gone_free = NONE}};
 }
 
-static void own_free(const evs__window_op *w, evs__account *account, void *own)
+static void own_free(const evs__window_op *w, evs__state *state, void *own)
 {
-    clear(account, own);
+    clear(&state->account, own);
     evs__free(w->base.ctx, own);
 }
 

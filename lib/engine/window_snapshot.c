@@ -117,8 +117,8 @@ static evs_status write_slice(writer *s, evs__slice *slice, bool closed)
         if (slice->flags)
             put_u8(s->out, slice->flags[g]);
         if (slice->bounds) {
-            put_i64(s->out, slice->bounds[2 * (size_t)g]);
-            put_i64(s->out, slice->bounds[2 * (size_t)g + 1]);
+            for (int i = 0; i < EVS__BOUNDS; i++)
+                put_i64(s->out, evs__slice_group_bounds(slice, g)[i]);
         }
     }
     for (uint32_t i = 0; i < s->w->aggregates.count && !status; i++) {
@@ -342,7 +342,8 @@ static evs_status read_groups(restored *s, evs__slice *slice, uint32_t count, bo
             evs__slice_groups(s->state, slice, &s->ids[number], 1, &group);
         if (group != g)
             return EVS_ERR_CORRUPT; /* a key twice in a slice */
-        if (slice->bounded && !evs__read(&s->in, slice->bounds + 2 * (size_t)g, 16))
+        if (slice->bounded &&
+            !evs__read(&s->in, evs__slice_group_bounds(slice, g), 8 * EVS__BOUNDS))
             return EVS_ERR_CORRUPT;
         if (slice->flags) {
             if (closed && !(flags & EVS__GROUP_DIRTY))
@@ -580,7 +581,7 @@ evs_status evs__window_restore(evs__operator *op, const void *data, size_t len, 
         evs__free(op->ctx, node);
     }
     if (s.own)
-        w->family->own_free(w, &s.state->account, s.own);
+        w->family->own_free(w, s.state, s.own);
     evs__state_free(s.state);
     evs__merge_time_free(&s.time);
     evs__free(op->ctx, s.ids);

@@ -76,6 +76,8 @@ static void explain_kind(const evs_window_options *w, evs__buffer *out)
         duration(out, ", step ", w->step_ms);
     } else if (w->kind == EVS_WINDOW_SESSION) {
         duration(out, "session, gap ", w->gap_ms);
+    } else if (w->kind == EVS_WINDOW_SLIDING) {
+        duration(out, "sliding ", w->size_ms);
     } else {
         duration(out, "tumbling ", w->size_ms);
     }

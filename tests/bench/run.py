@@ -342,6 +342,17 @@ def bench_w2(options, services):
                       peer=lambda: Server([program("ours-w2"), *arguments]))
 
 
+def bench_w6(options, services):
+    rows = sized(options, 2_000_000, 100_000)
+    for name, per in (("10", 10), ("1K", 1000), ("100K", 100_000)):
+        yield Variant(f"W6/{name}", 0.5, "Mrows/s",
+                      f"overlap 1, and one result a row instead of two; {rows // 1000} k rows",
+                      ours=lambda per=per: Server([program("ours-w6"), "--rows", str(rows), "--per",
+                                                   str(per)]),
+                      peer=lambda: Server([program("ours-w6"), "--rows", str(rows), "--per", "1"]),
+                      compare=("rows",))
+
+
 def duckdb_peer(file, rows):
     if subprocess.run([PYTHON, "-c", "import duckdb, pyarrow"], stderr=subprocess.DEVNULL).returncode:
         raise Unavailable("the Python packages duckdb and pyarrow cannot be installed")
@@ -415,6 +426,7 @@ def bench_m1(options, services):
 
 
 BENCHES = {"E1": bench_e1, "E2": bench_e2, "E5": bench_e5, "W1": bench_w1, "W2": bench_w2,
+           "W6": bench_w6,
            "D1": bench_d1, "D2": bench_d2, "S2": bench_s2, "S3": bench_s3, "S4": bench_s4, "M1": bench_m1}
 
 LIST = """E1  real Kafka, JSON -> 1-min count of 100 K users; peer: consume-only loop    0.85
@@ -422,6 +434,7 @@ E2  the same with Avro                                                          
 E5  appender -> window -> take; peer: the same rows as columns                   0.4
 W1  tumbling count, 1 K / 100 K / 1 M keys; peer: DuckDB, one thread     1.5 2.5 2.5
 W2  one aggregate; peer: count(*) of the same stream       sum/avg/min/max 0.83, others 0.25
+W6  sliding max, 10 / 1 K / 100 K events a window; peer: 1 event             0.5
 D1  Avro decode of 4 of 8 fields; peer: libavro                                   10
 D2  JSON decode of 4 of 8 fields; peers: simdjson ondemand, jansson              1 15
 S2  Redis hashes of 3 fields; peer: raw hiredis pipeline                        0.85
@@ -435,8 +448,8 @@ SECONDS = {
     "E1/glibc": 210, "E1/jemalloc": 140, "E2/glibc": 200, "E2/jemalloc": 140, "E5": 20,
     "W1/1K": 25, "W1/1K-zipf": 25, "W1/100K": 30, "W1/100K-zipf": 30, "W1/1M": 60,
     "W1/1M-zipf": 50, "W2/sum": 15, "W2/avg": 15, "W2/min": 15, "W2/max": 15, "W2/distinct": 20,
-    "W2/hll": 15, "W2/quantile": 20, "D1/index": 20, "D1/resolved": 20, "D2/simdjson": 20,
-    "D2/jansson": 20,
+    "W2/hll": 15, "W2/quantile": 20, "W6/10": 15, "W6/1K": 15, "W6/100K": 15, "D1/index": 20,
+    "D1/resolved": 20, "D2/simdjson": 20, "D2/jansson": 20,
     "S2": 40, "S3": 30, "S4": 30, "M1": 60}
 
 

@@ -22,10 +22,10 @@ from ._pipeline import Pipeline, Reject, Stream
 from ._producer import Delivery, Producer
 from ._schema import Schema
 from ._values import Batch, Row
-from ._window import Tumbling, WindowRows, tumbling, window
+from ._window import Sliding, Tumbling, WindowRows, sliding, tumbling, window
 
 __all__ = [
     "Batch", "Consumer", "Context", "Delivery", "Error", "Pipeline", "Producer", "Reject", "Row",
-    "Schema", "Status", "Stream", "Tumbling", "WindowRows", "consume", "default_context",
-    "tumbling", "version", "window",
+    "Schema", "Sliding", "Status", "Stream", "Tumbling", "WindowRows", "consume",
+    "default_context", "sliding", "tumbling", "version", "window",
 ]

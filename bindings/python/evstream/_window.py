@@ -72,6 +72,22 @@ class Tumbling:
         return options
 
 
+@dataclass(frozen=True)
+class Sliding(Tumbling):
+    """Every distinct set of rows of a key within size, both ends inclusive: [t - size, t] of a row
+    at t, and [t + 1, t + 1 + size] when it has a row, as in Kafka Streams. There is no offset."""
+
+    def to_c(self, out_of_orderness: Duration = FOREVER) -> WindowOptions:
+        options = super().to_c(out_of_orderness)
+        options.kind = 5
+        return options
+
+
+def sliding(size: Duration, **options: Any) -> Sliding:
+    """Windows that end with a row or begin behind one: evs.sliding("10s", grace="5s")."""
+    return Sliding(size, **options)
+
+
 def tumbling(size: Duration, **options: Any) -> Tumbling:
     """Windows of a fixed size side by side: evs.tumbling("1m", grace="5s", emit="final")."""
     return Tumbling(size, **options)
