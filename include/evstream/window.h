@@ -95,14 +95,17 @@ typedef struct evs_window_options {
     int64_t advance_ms;          /* hopping: 1 to size_ms; at most 1,048,576 windows may overlap */
     int64_t step_ms;             /* cumulating: size_ms is a multiple of it */
     int64_t gap_ms;              /* session: 1 or more; rows this far apart are still together */
-    int32_t late;                /* evs_late_rule; default (and 0) any window */
-    int32_t reserved;            /* 0 */
+    int64_t emit_every_ms; /* changes: only when the window's time (watermark, or clock) has passed
+                              a multiple of this since the last ones; 0: at every flush */
+    int64_t emit_count;    /* changes: also when this many rows came since; 0: rows do not matter */
+    int32_t late;          /* evs_late_rule; default (and 0) any window */
+    int32_t reserved;      /* 0 */
 } evs_window_options;
 
 #define EVS_WINDOW_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(evs_window_options), 0, 0, 0, INT64_MAX, INT64_C(1) << 30, EVS_WINDOW_TUMBLING,     \
-            EVS_EMIT_CHANGES, EVS_TIME_EVENT, EVS_NULL_KEY_DEAD_LETTER, 0, 0, 0,                   \
+            EVS_EMIT_CHANGES, EVS_TIME_EVENT, EVS_NULL_KEY_DEAD_LETTER, 0, 0, 0, 0, 0,             \
             EVS_LATE_ANY_WINDOW, 0                                                                 \
     }
 

@@ -714,7 +714,9 @@ static void reset(evs__operator *op)
     for (uint32_t i = 0; i < w->time.count; i++)
         w->time.slots[i] = (evs__merge_slot){EVS_TIME_NONE, false};
     w->time.watermark = EVS_TIME_NONE;
-    w->clock = EVS_TIME_NONE;
+    w->clock = w->emit_time = EVS_TIME_NONE;
+    w->emit_rows = w->rows;
+    w->emit_now = false;
 }
 
 static void free_op(evs__operator *op)

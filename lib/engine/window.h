@@ -151,6 +151,9 @@ struct evs__window_op {
     int64_t clock; /* processing time: the host's clock, never back */
     evs__late_node *late, **late_tail;
     int64_t rows, late_rows, rejected;
+    /* emit_every_ms, emit_count: time and rows at the last flush; one is being given out */
+    int64_t emit_time, emit_rows;
+    bool emit_now;
     /* between calls only memory */
     evs__result_scratch result;
     uint32_t *scratch; /* see window.c */

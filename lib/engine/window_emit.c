@@ -197,7 +197,46 @@ static evs_status make_batch(evs__window_op *w, evs_batch **ret)
     return EVS_OK;
 }
 
+/* ---- when changes are given out ---- */
+
+static bool passed_multiple(int64_t last, int64_t now, int64_t every)
+{
+    return last != EVS_TIME_NONE && now != EVS_TIME_NONE &&
+           evs__time_sub(now, evs__window_rest(now, 0, every)) > last;
+}
+
+/* emit_every_ms and emit_count; once it has begun a flush goes on to its end */
+static bool is_time_for_changes(evs__window_op *w)
+{
+    const evs_window_options *o = &w->opt;
+    int64_t now = evs__window_now(w);
+
+    if (w->emit_now || (!o->emit_every_ms && !o->emit_count))
+        return true;
+    if (w->emit_time == EVS_TIME_NONE)
+        w->emit_time = now;
+    w->emit_now = (o->emit_every_ms && passed_multiple(w->emit_time, now, o->emit_every_ms)) ||
+                  (o->emit_count && w->rows - w->emit_rows >= o->emit_count);
+    if (w->emit_now) {
+        w->emit_time = now;
+        w->emit_rows = w->rows;
+    }
+    return w->emit_now;
+}
+
+static evs_status next_result(evs__window_op *w, bool changes, evs_batch **ret);
+
 evs_status evs__window_result(evs__window_op *w, bool changes, evs_batch **ret)
+{
+    bool all = changes && w->state->flagged && is_time_for_changes(w);
+    evs_status status = next_result(w, all, ret);
+
+    if (status == EVS_END && all)
+        w->emit_now = false;
+    return status;
+}
+
+static evs_status next_result(evs__window_op *w, bool changes, evs_batch **ret)
 {
     evs__result_scratch *r = &w->result;
     evs_status status;

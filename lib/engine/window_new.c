@@ -108,6 +108,8 @@ static evs_status check_options(evs_context *ctx, const evs_window_options *o, e
         {"grace_ms", o->grace_ms, 0, INT64_MAX},
         {"out_of_orderness_ms", o->out_of_orderness_ms, 0, INT64_MAX},
         {"state_bytes_max", o->state_bytes_max, 1, INT64_MAX},
+        {"emit_every_ms", o->emit_every_ms, 0, INT64_MAX},
+        {"emit_count", o->emit_count, 0, INT64_MAX},
         {"emit", o->emit, EVS_EMIT_CHANGES, EVS_EMIT_FINAL},
         {"time", o->time, EVS_TIME_EVENT, EVS_TIME_PROCESSING},
         {"null_key", o->null_key, EVS_NULL_KEY_DEAD_LETTER, EVS_NULL_KEY_GROUP},
@@ -127,6 +129,11 @@ static evs_status check_options(evs_context *ctx, const evs_window_options *o, e
                             (long long)ranges[i].value, (long long)ranges[i].min,
                             (long long)ranges[i].max);
     }
+    if (o->emit == EVS_EMIT_FINAL && (o->emit_every_ms || o->emit_count))
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID,
+                            o->emit_every_ms ? "emit_every_ms" : "emit_count",
+                            "emit_every_ms and emit_count say when changes are given out, this "
+                            "window gives out final results");
     return check_kind(ctx, o, reterr);
 }
 
@@ -426,7 +433,7 @@ evs_status evs__window_op_new(evs_context *ctx,
     w->opt = opt;
     w->family = family_of(opt.kind);
     w->family->setup(w);
-    w->clock = EVS_TIME_NONE;
+    w->clock = w->emit_time = EVS_TIME_NONE;
     w->late_tail = &w->late;
     evs__heap_init(&w->result.dirty, ctx, SIZE_MAX);
     evs__buffer_init(&w->key_bytes, ctx, INT32_MAX);

@@ -139,6 +139,8 @@ static void write_progress(const evs__window_op *w, evs__buffer *out)
            (uint8_t)((p->flushing ? PROGRESS_FLUSHING : 0) | (p->changed ? PROGRESS_CHANGED : 0)));
     put_i64(out, p->made);
     put_i64(out, p->flushed);
+    put_i64(out, w->emit_time);
+    put_i64(out, w->rows - w->emit_rows);
 }
 
 static evs_status write_state(writer *s)
@@ -254,6 +256,7 @@ typedef struct restored {
     int64_t clock;
     uint8_t progress;
     int64_t made, flushed;
+    int64_t emit_time, emit_rows;
     void *own;
     uint32_t *ids; /* by number in the snapshot */
     uint32_t key_count;
@@ -423,8 +426,9 @@ static evs_status read_slices(restored *s)
     evs_status status = EVS_OK;
 
     if (!evs__read(&s->in, &s->progress, 1) || !evs__read(&s->in, &s->made, 8) ||
-        !evs__read(&s->in, &s->flushed, 8) || !evs__read(&s->in, &count, sizeof(count)) ||
-        s->progress > (PROGRESS_FLUSHING | PROGRESS_CHANGED))
+        !evs__read(&s->in, &s->flushed, 8) || !evs__read(&s->in, &s->emit_time, 8) ||
+        !evs__read(&s->in, &s->emit_rows, 8) || !evs__read(&s->in, &count, sizeof(count)) ||
+        s->emit_rows < 0 || s->progress > (PROGRESS_FLUSHING | PROGRESS_CHANGED))
         return EVS_ERR_CORRUPT;
     for (; count && !status; count--)
         status = read_slice(s, &last_closed);
@@ -540,6 +544,9 @@ static void swap_in(evs__window_op *w, restored *s)
     w->family->reset(w);
     w->slicing.made = s->made;
     w->slicing.flushed = s->flushed;
+    w->emit_time = s->emit_time;
+    w->emit_rows = evs__time_sub(w->rows, s->emit_rows);
+    w->emit_now = false;
     w->slicing.flushing = s->progress & PROGRESS_FLUSHING;
     w->slicing.changed = s->progress & PROGRESS_CHANGED;
     w->state = s->state;

@@ -131,6 +131,15 @@ static void explain_window(const evs__node *n, uint32_t depth, evs__buffer *out)
     evs__buffer_printf(out, ", emit %s, %s time\n", w->emit == EVS_EMIT_FINAL ? "final" : "changes",
                        w->time == EVS_TIME_PROCESSING ? "processing" : "event");
     explain_exchange(n, depth + 1, out);
+    if (w->emit_every_ms) {
+        indent(out, depth + 1);
+        duration(out, "changes every ", w->emit_every_ms);
+        evs__buffer_byte(out, '\n');
+    }
+    if (w->emit_count) {
+        indent(out, depth + 1);
+        evs__buffer_printf(out, "changes every %lld rows\n", (long long)w->emit_count);
+    }
     if (w->late == EVS_LATE_ALL_WINDOWS) {
         indent(out, depth + 1);
         evs__buffer_text(out, "late: refused by all windows\n");

@@ -62,6 +62,9 @@ static void canonical_window(const evs__node *n, evs__buffer *out)
         evs__buffer_printf(out, " step %lld", (long long)w->step_ms);
     if (w->gap_ms)
         evs__buffer_printf(out, " gap %lld", (long long)w->gap_ms);
+    if (w->emit_every_ms || w->emit_count)
+        evs__buffer_printf(out, " every %lld count %lld", (long long)w->emit_every_ms,
+                           (long long)w->emit_count);
     if (w->late == EVS_LATE_ALL_WINDOWS)
         evs__buffer_text(out, " late all");
     evs__buffer_text(out, " by (");

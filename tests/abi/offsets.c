@@ -272,7 +272,7 @@ FIELD(struct evs_field_binding, kind, 24, 4);
 FIELD(struct evs_field_binding, reserved, 28, 4);
 
 /* evstream/window.h */
-SIZE(struct evs_window_options, 96);
+SIZE(struct evs_window_options, 112);
 FIELD(struct evs_window_options, struct_size, 0, 8);
 FIELD(struct evs_window_options, size_ms, 8, 8);
 FIELD(struct evs_window_options, offset_ms, 16, 8);
@@ -286,7 +286,9 @@ FIELD(struct evs_window_options, null_key, 60, 4);
 FIELD(struct evs_window_options, advance_ms, 64, 8);
 FIELD(struct evs_window_options, step_ms, 72, 8);
 FIELD(struct evs_window_options, gap_ms, 80, 8);
-FIELD(struct evs_window_options, late, 88, 4);
-FIELD(struct evs_window_options, reserved, 92, 4);
+FIELD(struct evs_window_options, emit_every_ms, 88, 8);
+FIELD(struct evs_window_options, emit_count, 96, 8);
+FIELD(struct evs_window_options, late, 104, 4);
+FIELD(struct evs_window_options, reserved, 108, 4);
 
 #endif

@@ -235,6 +235,52 @@ static void test_session_of_many_keys_gives_memory_back(void **state)
     kit_close(&k);
 }
 
+/* ---- when changes are given out ---- */
+
+static void test_emit_every_waits_for_the_next_multiple(void **state)
+{
+    evs_window_options o = kit_options(100, EVS_EMIT_CHANGES);
+    kit k;
+    (void)state;
+    o.emit_every_ms = 20;
+    kit_open(&k, "v INT", NULL, "sum(v)", &o);
+    kit_row(&k, 1, "1");
+    kit_advance(&k, 5);
+    assert_string_equal(kit_results(&k), "");
+    kit_row(&k, 6, "1");
+    kit_advance(&k, 19);
+    assert_string_equal(kit_results(&k), "");
+    kit_advance(&k, 20);
+    assert_string_equal(kit_results(&k), "+0 100 2\n");
+    kit_row(&k, 30, "1");
+    kit_advance(&k, 39);
+    assert_string_equal(kit_results(&k), "");
+    kit_advance(&k, 100); /* a window that closes does not wait */
+    assert_string_equal(kit_results(&k), "~0 100 3\n");
+    kit_close(&k);
+}
+
+static void test_emit_count_waits_for_rows(void **state)
+{
+    evs_window_options o = hopping(100, 50, EVS_EMIT_CHANGES);
+    kit k;
+    (void)state;
+    o.emit_count = 3;
+    kit_open(&k, "v INT", NULL, "sum(v)", &o);
+    kit_row(&k, 1, "1");
+    kit_row(&k, 1, "1");
+    assert_string_equal(kit_results(&k), "");
+    kit_row(&k, 1, "1");
+    assert_string_equal(kit_results(&k), "+-50 50 3\n+0 100 3\n");
+    kit_row(&k, 60, "1");
+    assert_string_equal(kit_results(&k), "");
+    kit_row(&k, 60, "1");
+    kit_row(&k, 60, "1");
+    kit_row(&k, 60, "1");
+    assert_string_equal(kit_results(&k), "~0 100 7\n+50 150 4\n");
+    kit_close(&k);
+}
+
 /* ---- options ---- */
 
 static void check_bad(const evs_window_options *o, const char *text)
@@ -273,6 +319,12 @@ static void test_bad_options_are_told(void **state)
     o.size_ms = 5;
     check_bad(&o, "size_ms is an option of");
     o = kit_options(10, EVS_EMIT_FINAL);
+    o.emit_count = 1;
+    check_bad(&o, "this window gives out final results");
+    o.emit_count = 0;
+    o.emit_every_ms = -1;
+    check_bad(&o, "emit_every_ms of a window is -1");
+    o.emit_every_ms = 0;
     o.advance_ms = 5;
     check_bad(&o, "advance_ms of a tumbling window is 5");
     o.advance_ms = 0;
@@ -347,6 +399,8 @@ int main(void)
         cmocka_unit_test(test_session_row_between_two_bridges_them),
         cmocka_unit_test(test_session_late_is_what_would_be_over),
         cmocka_unit_test(test_session_of_many_keys_gives_memory_back),
+        cmocka_unit_test(test_emit_every_waits_for_the_next_multiple),
+        cmocka_unit_test(test_emit_count_waits_for_rows),
         cmocka_unit_test(test_bad_options_are_told),
         cmocka_unit_test(test_restore_of_forged_bytes_does_no_harm),
     };
