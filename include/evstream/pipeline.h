@@ -255,6 +255,69 @@ EVS_API evs_status evs_pipeline_explain_window(evs_stream *window_stream,
                                                const char **ret_text,
                                                evs_error **reterr);
 
+/** Where a reading of a table goes on; all zero at its beginning (EVS_TABLE_CURSOR_INIT). Frozen;
+ * what is in it is the library's. */
+typedef struct evs_table_cursor {
+    int64_t place[4];
+} evs_table_cursor;
+
+#define EVS_TABLE_CURSOR_INIT                                                                      \
+    {                                                                                              \
+        {                                                                                          \
+            0, 0, 0, 0                                                                             \
+        }                                                                                          \
+    }
+
+/**
+ * What the open windows of one key hold now: a row with the columns of the stream, for each window
+ * that begins at `window_start_ms` (one, but for cumulating windows). A window that was closed has
+ * been given out and is not found any more, nor is a key that no event had.
+ *
+ * The rule, for this call and evs_table_range(): it may be made at any time between start and close
+ * of the pipeline, from any thread, in both modes, but not inside a callback of the pipeline. It
+ * waits for the lock of the shard (exchange.partitions) that it reads: for the batch of events that
+ * is worked on there, what that gives to sinks included, or for the shard's part of a snapshot; and
+ * holds it for up to 4,096 rows or their like of work. Readings wait for each other. So it sees the
+ * state after whole batches, each shard at its own moment, and also what is processed but not
+ * committed yet: after a crash that is processed again. It changes nothing.
+ *
+ * @param window_stream of evs_window_by()
+ * @param key the grouping keys' values, in their order; type is an evs_type_id that fits the column
+ * (INT for BIGINT and TIMESTAMP as well; DECIMAL: text in data); is_null: the key NULL; NULL with a
+ * key_count of 0 when there are no grouping keys
+ * @param ret_rows receives a *new reference*; the rows are inserts with their event time
+ * @returns EVS_OK; EVS_END (nothing there); EVS_ERR_TYPE, EVS_ERR_INVALID (the key); EVS_ERR_MISUSE
+ * (not a window's stream, not started, closed, inside a callback); EVS_ERR_UNSUPPORTED (windows of
+ * a kind that cannot be read); why the pipeline failed; EVS_ERR_NOMEM
+ * @threads any
+ * @since 0.1
+ */
+EVS_API evs_status evs_table_get(evs_stream *window_stream,
+                                 const evs_value *key,
+                                 size_t key_count,
+                                 int64_t window_start_ms,
+                                 evs_batch **ret_rows,
+                                 evs_error **reterr);
+/**
+ * Open windows that begin in [from_ms, to_ms): of one key, or of all keys (`key` NULL), some rows a
+ * call, in no order but that a key's windows follow each other. See evs_table_get() for the rule. A
+ * window of a key that is there from the first call to the last is given exactly once, whatever
+ * comes and goes meanwhile.
+ *
+ * @param cursor EVS_TABLE_CURSOR_INIT at first; the call moves it
+ * @returns EVS_OK; EVS_END (no more); as evs_table_get()
+ * @threads any, one at a time for a cursor
+ * @since 0.1
+ */
+EVS_API evs_status evs_table_range(evs_stream *window_stream,
+                                   const evs_value *key,
+                                   size_t key_count,
+                                   int64_t from_ms,
+                                   int64_t to_ms,
+                                   evs_table_cursor *cursor,
+                                   evs_batch **ret_rows,
+                                   evs_error **reterr);
+
 /** Rows for a `memory` or `callback` source: a batch with the columns of its schema (made with an
  * evs_appender, say), of which a reference is kept; they are taken at the next poll or by a worker.
  * The first push into a pipeline that was not started opens it, as a poll would. @returns EVS_OK;

@@ -183,6 +183,23 @@ evs_status evs__window_op_explain(const evs__operator *op,
                                   const evs__slot_names *names,
                                   evs__buffer *out);
 
+/* where a reading of the table goes on; all 0 but `window`: at its beginning */
+typedef struct evs__table_place {
+    uint32_t key_id;
+    int64_t window; /* of the key: its family's number of the next one; INT64_MIN: the first */
+} evs__table_place;
+/*
+ * The next rows of open windows that begin in [from, to), as they are now: all keys', or only those
+ * of `key` (columns of the result's key types, row 0). Nothing is given out by that. EVS_OK: *ret
+ * has rows; EVS_AGAIN: none so far, go on; EVS_END: no more; EVS_ERR_UNSUPPORTED; EVS_ERR_NOMEM.
+ */
+evs_status evs__window_op_read(evs__operator *op,
+                               evs__column *const *key,
+                               int64_t from,
+                               int64_t to,
+                               evs__table_place *place,
+                               evs_batch **ret);
+
 static inline void evs__operator_free(evs__operator *op)
 {
     if (op)

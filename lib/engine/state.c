@@ -563,6 +563,24 @@ void evs__slice_groups(
     s->open_groups += slice->count - before;
 }
 
+uint32_t evs__slice_find(const evs__slice *slice, uint32_t key_id)
+{
+    const uint64_t *map = slice->map;
+
+    if (!map)
+        return EVS__NO_GROUP;
+    if (slice->dense) {
+        uint32_t group = key_id < slice->map_size ? ((const uint32_t *)slice->map)[key_id] : 0;
+        return group ? group - 1 : EVS__NO_GROUP;
+    }
+    for (uint32_t at = hashed_at(key_id, slice->map_size); map[at];
+         at = (at + 1) & (slice->map_size - 1)) {
+        if (map[at] >> 32 == (uint64_t)key_id + 1)
+            return (uint32_t)map[at];
+    }
+    return EVS__NO_GROUP;
+}
+
 void evs__slice_touch(evs__slice *slice, const uint32_t *groups, uint32_t n)
 {
     uint8_t *flags = slice->flags;

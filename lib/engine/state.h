@@ -149,6 +149,9 @@ static inline int64_t *evs__slice_group_bounds(const evs__slice *slice, uint32_t
 {
     return slice->bounds + EVS__BOUNDS * (size_t)group;
 }
+#define EVS__NO_GROUP UINT32_MAX
+/* the group of a key in an open slice, or EVS__NO_GROUP */
+uint32_t evs__slice_find(const evs__slice *slice, uint32_t key_id);
 /* mark groups as changed (flagged state) */
 void evs__slice_touch(evs__slice *slice, const uint32_t *groups, uint32_t n);
 

@@ -9,6 +9,7 @@
  *   window_merge.c     slices of a window --> one table of results, sharing work between windows
  *   window_emit.c      groups to result batches; late rows --> late batches
  *   window_snapshot.c  all of it as bytes, and back
+ *   window_read.c      what open windows hold now
  *   window_public.c    evs_window
  *
  * A kind of windows belongs to a family, and a family is the table evs__window_family: where the
@@ -72,6 +73,7 @@ typedef struct evs__slider {
 
 typedef struct evs__window_op evs__window_op;
 typedef struct evs__window_work evs__window_work;
+typedef struct evs__reading evs__reading;
 
 typedef struct evs__window_family {
     /* options to numbers that are needed often; the kind's part of the plan line */
@@ -110,6 +112,10 @@ typedef struct evs__window_family {
     evs_status (*own_write)(const evs__window_op *w, evs__buffer *out);
     /* for state->pool as it was read, NULL: it had none; EVS_ERR_CORRUPT */
     evs_status (*own_read)(const evs__window_op *w, evs__state *state, void *own, evs__reader *in);
+    /* The windows of r->key_id that begin in [r->from, r->to), from r->place->window on, to
+     * evs__reading_add(); r->pieces are its groups. EVS_AGAIN: the reading is full, place->window
+     * is the next one. NULL: they cannot be read. */
+    evs_status (*read)(evs__window_op *w, evs__reading *r);
     /* lines for evs__window_op_explain(); whether the window is open, and its end */
     bool (*explain)(const evs__window_op *w, int64_t start, evs__buffer *out, int64_t *ret_end);
 } evs__window_family;
@@ -310,6 +316,9 @@ evs_status evs__window_merge_groups(evs__window_op *w,
                                     const evs__slice *from,
                                     const uint32_t *from_index,
                                     uint32_t n);
+/* one group of `from` into that of its key */
+evs_status
+evs__window_merge_group(evs__window_op *w, evs__slice *to, const evs__slice *from, uint32_t group);
 /* all slices of a window as one; NULL: it has none. Windows are asked for in rising order,
  * otherwise it costs more. Beyond the bound of state if need be: results make room. */
 evs_status evs__slider_window(evs__window_op *w, int64_t number, evs__slice **ret);
@@ -341,6 +350,45 @@ evs_batch *evs__window_late(evs__window_op *w);
 /* give out what there is; what is not taken stays */
 evs_status
 evs__window_drain(evs__window_op *w, bool changes, const evs__out *out, evs_error **reterr);
+
+/* ---- window_read.c ---- */
+
+/* a key's group in an open slice */
+typedef struct evs__read_piece {
+    evs__slice *slice;
+    uint32_t group;
+} evs__read_piece;
+
+typedef struct evs__read_row {
+    evs__slice *slice;
+    uint32_t group, key_id;
+    int64_t start, end;
+    bool made; /* the slice is of this reading */
+} evs__read_row;
+
+struct evs__reading {
+    int64_t from, to;
+    evs__table_place *place;
+    uint32_t key_id;
+    evs__read_piece *pieces; /* of the key, in order of time, then of floor */
+    size_t piece_count, piece_capacity;
+    evs__read_row *rows; /* max */
+    uint32_t *picks;     /* scratch, as many */
+    uint32_t row_count;
+    uint32_t max;
+    size_t work; /* look-ups and merges so far */
+    bool moved;  /* some window was looked at */
+};
+
+/* a row of the key: these groups, merged; there must be room */
+evs_status evs__reading_add(evs__window_op *w,
+                            evs__reading *r,
+                            const evs__read_piece *pieces,
+                            size_t n,
+                            int64_t start,
+                            int64_t end);
+/* no more rows in this call */
+bool evs__reading_is_full(const evs__reading *r);
 
 /* ---- window_snapshot.c ---- */
 

@@ -128,6 +128,13 @@ evs_status evs__window_merge(evs__window_op *w, evs__slice *to, const evs__slice
     return status;
 }
 
+evs_status
+evs__window_merge_group(evs__window_op *w, evs__slice *to, const evs__slice *from, uint32_t group)
+{
+    merging m = {.w = w, .to = to, .from = (evs__slice *)from, .n = 1};
+    return merge_chunk(&m, group);
+}
+
 static evs_status new_table(evs__window_op *w, int64_t start, int64_t end, evs__slice **ret)
 {
     evs__slice_bounds bounds = {.start = start, .end = end, .floor = EVS__NO_WINDOW};

@@ -590,6 +590,80 @@ static bool check(const evs__window_op *w, evs__slice_bounds *b, bool closed)
     return b->floor == EVS__NO_WINDOW || (b->floor >= at.first_window && b->floor < at.last_window);
 }
 
+/* ---- read ---- */
+
+/* the window's pieces of the key to the front of r->picked; they are in order of time already */
+static size_t pieces_of(const evs__reading *r, int64_t number, evs__read_piece *ret)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < r->piece_count; i++) {
+        const evs__slice *slice = r->pieces[i].slice;
+        if (slice->first_window <= number && number <= slice->last_window && slice->floor < number)
+            ret[n++] = r->pieces[i];
+    }
+    return n;
+}
+
+/* the first window above `number` that some piece is in; false: there is none */
+static bool next_number(const evs__reading *r, int64_t *number)
+{
+    int64_t least = INT64_MAX;
+    bool any = false;
+    for (size_t i = 0; i < r->piece_count; i++) {
+        const evs__slice *slice = r->pieces[i].slice;
+        int64_t first = slice->first_window > *number ? slice->first_window : *number + 1;
+        if (first > slice->last_window || *number == INT64_MAX)
+            continue;
+        least = first < least ? first : least;
+        any = true;
+    }
+    *number = least;
+    return any;
+}
+
+/* a window of one slice is the slice */
+static evs_status read_number(evs__window_op *w, evs__reading *r, int64_t number)
+{
+    evs__read_piece few[16], *pieces = few;
+    int64_t start, end;
+    size_t n;
+    evs_status status = EVS_OK;
+
+    evs__slicing_window(&w->slicing, number, &start, &end);
+    r->work += r->piece_count;
+    r->moved = true;
+    if (start < r->from || start >= r->to)
+        return EVS_OK;
+    if (r->piece_count > sizeof(few) / sizeof(*few))
+        pieces = evs__realloc_array(w->base.ctx, NULL, r->piece_count, sizeof(*pieces));
+    if (!pieces)
+        return EVS_ERR_NOMEM;
+    n = pieces_of(r, number, pieces);
+    if (n)
+        status = evs__reading_add(w, r, pieces, n, start, end);
+    if (pieces != few)
+        evs__free(w->base.ctx, pieces);
+    return status;
+}
+
+static evs_status read_windows(evs__window_op *w, evs__reading *r)
+{
+    int64_t number = evs__slicing_closed(w, evs__window_now(w));
+
+    if (r->place->window > number)
+        number = r->place->window - 1;
+    while (next_number(r, &number)) {
+        evs_status status;
+        r->place->window = number;
+        if (evs__reading_is_full(r))
+            return EVS_AGAIN;
+        status = read_number(w, r, number);
+        if (status)
+            return status;
+    }
+    return EVS_OK;
+}
+
 /* ---- explain ---- */
 
 static bool
@@ -645,5 +719,6 @@ const evs__window_family evs__window_sliced = {
     .open_count = open_count,
     .reset = reset,
     .check = check,
+    .read = read_windows,
     .explain = explain,
 };

@@ -20,6 +20,7 @@ static void init_locks(evs__runtime *rt)
     pthread_condattr_t attr;
     pthread_mutex_init(&rt->lock, NULL);
     pthread_mutex_init(&rt->each_lock, NULL);
+    pthread_mutex_init(&rt->read_lock, NULL);
     pthread_mutex_init(&rt->typing_lock, NULL);
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -163,10 +164,12 @@ void evs__runtime_close_connectors(evs__runtime *rt)
     for (uint32_t i = 0; i < rt->worker_count; i++)
         evs__worker_free(&rt->workers[i]);
     rt->worker_count = 0;
+    pthread_mutex_lock(&rt->read_lock);
     for (uint32_t n = 0; n < rt->plan->node_count; n++) {
         evs__stage_free(rt->stages[n]);
         rt->stages[n] = NULL;
     }
+    pthread_mutex_unlock(&rt->read_lock);
     if (rt->box)
         evs__dead_letters_drop(rt);
     for (uint32_t i = 0; i < rt->sink_count; i++)
@@ -210,6 +213,7 @@ void evs__runtime_free(evs__runtime *rt)
     pthread_cond_destroy(&rt->cond);
     pthread_mutex_destroy(&rt->lock);
     pthread_mutex_destroy(&rt->each_lock);
+    pthread_mutex_destroy(&rt->read_lock);
     pthread_mutex_destroy(&rt->typing_lock);
     evs__free(ctx, rt);
 }

@@ -21,7 +21,8 @@
  *
  * Locks, each before those behind it:
  *
- *   shard (of a stage before that of a later stage) -> each_lock -> sink -> dead letters -> source
+ *   read_lock (table.c) -> shard (of a stage before that of a later stage) -> each_lock -> sink ->
+ * dead letters -> source
  *       -> block_lock, typing_lock, metrics, `lock`
  *
  * The last four are leaves: nothing else is taken under them, and no host code runs. A connector's
@@ -296,6 +297,7 @@ struct evs__runtime {
     evs__buffer next_image;
     bool keep_image;
     pthread_mutex_t each_lock;
+    pthread_mutex_t read_lock;   /* held while a host reads tables: stages stay */
     pthread_mutex_t typing_lock; /* the plan's types change, once, while the pipeline opens */
 
     /* opening */

@@ -183,7 +183,9 @@ write_stage(const evs__stage *stage, evs__image_out *out, uint32_t *count, evs_e
     for (uint32_t i = 0; !status && i < stage->shard_count; i++) {
         evs__operator *op = stage->shards[i].op;
         size_t start = section_begin(out->bytes, SECTION_STATE, evs__node_ordinal(stage->node), i);
+        pthread_mutex_lock(&stage->shards[i].lock); /* a host may read meanwhile */
         status = op->fn->snapshot(op, out->bytes, reterr);
+        pthread_mutex_unlock(&stage->shards[i].lock);
         if (!status)
             status = section_end(out, start, stage->rt->ctx, reterr);
         ++*count;
@@ -354,6 +356,7 @@ static evs_status load_state(loading *l, uint32_t node, uint32_t part, reading r
     for (uint32_t n = 0; n < rt->plan->node_count; n++) {
         evs__stage *stage = rt->stages[n];
         evs_error *e = NULL;
+        evs_status status;
         if (!stage || evs__node_ordinal(stage->node) != node) {
             before += stage ? stage->shard_count : 0;
             continue;
@@ -362,7 +365,10 @@ static evs_status load_state(loading *l, uint32_t node, uint32_t part, reading r
             break;
         if (before + part != l->states)
             return corrupt(l, "state of a step is missing or there twice");
-        if (stage->shards[part].op->fn->restore(stage->shards[part].op, r.p, r.left, &e)) {
+        pthread_mutex_lock(&stage->shards[part].lock);
+        status = stage->shards[part].op->fn->restore(stage->shards[part].op, r.p, r.left, &e);
+        pthread_mutex_unlock(&stage->shards[part].lock);
+        if (status) {
             evs_error_prefix(rt->ctx, &e, "%s: step \"%s\": ", l->what, stage->node->name);
             return evs__error_move(l->reterr, e);
         }

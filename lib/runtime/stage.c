@@ -279,8 +279,10 @@ void evs__shard_restored(evs__shard *s)
     s->told_watermark = EVS_TIME_NONE;
     s->told_idle = false;
     /* without a receiver nothing is given out, and a watermark from before everything moves none */
+    pthread_mutex_lock(&s->lock);
     for (uint32_t i = 0; i < slots; i++)
         s->op->fn->advance(s->op, i, EVS_TIME_NONE, false, 0, NULL, NULL);
+    pthread_mutex_unlock(&s->lock);
 }
 
 static evs_status shard_flush(evs__shard *s, int64_t now_ms, evs_error **reterr)
@@ -383,8 +385,10 @@ void evs__stages_reset(evs__runtime *rt)
     for (uint32_t n = 0; n < rt->plan->node_count; n++) {
         evs__stage *stage = rt->stages[n];
         for (uint32_t i = 0; stage && i < stage->shard_count; i++) {
+            pthread_mutex_lock(&stage->shards[i].lock);
             if (stage->shards[i].op->fn->reset)
                 stage->shards[i].op->fn->reset(stage->shards[i].op);
+            pthread_mutex_unlock(&stage->shards[i].lock);
             evs__shard_restored(&stage->shards[i]);
         }
     }

@@ -241,6 +241,10 @@ FIELD(struct evs_limit_options, state_bytes_max, 32, 8);
 FIELD(struct evs_limit_options, null_key, 40, 4);
 FIELD(struct evs_limit_options, reserved, 44, 4);
 
+/* evstream/pipeline.h */
+SIZE(struct evs_table_cursor, 32);
+FIELD(struct evs_table_cursor, place, 0, 32);
+
 /* evstream/producer.h */
 SIZE(struct evs_message, 56);
 FIELD(struct evs_message, struct_size, 0, 8);

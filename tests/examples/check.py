@@ -292,6 +292,15 @@ def example_15(folder):
     equal([line for line in out if line.startswith("watched")], ["watched o13 of c13"])
 
 
+def example_16(folder):
+    out, _ = run(cwd=folder)
+    first = collections.Counter(page_view(i)["page"] for i in range(300)
+                                if page_view(i)["at"] < START_MS + 60000)
+    equal(out, ["%s: %d views in the first minute" % (page, first[page])
+                for page in ("/home", "/cart", "/item", "/nobody")] +
+          ["300 views in all open windows"])
+
+
 def example_demo(folder):
     out, _ = run("--seconds", 3, "--database", "demo.db", "--modules", MODULES, cwd=folder)
     last = out[-1]

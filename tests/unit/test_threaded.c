@@ -400,9 +400,105 @@ static void test_several_host_threads_push_look_commit_and_close(void **state)
         crowd_round(*state, round);
 }
 
+/* ---- reading tables meanwhile ---- */
+
+typedef struct table_reader {
+    evs_stream *window;
+    atomic_bool stop;
+    atomic_long rows, ends;
+    const char *fault;
+} table_reader;
+
+/* the counts of one key and window never fall; another status than these is a fault */
+static bool read_key(table_reader *r, int64_t window, int64_t *seen)
+{
+    static const evs_value key = {.type = EVS_TYPE_VARCHAR, .data = "u3", .len = 2};
+    evs_batch *b = NULL;
+    int64_t c = 0;
+    evs_status status = evs_table_get(r->window, &key, 1, window, &b, NULL);
+
+    if (status == EVS_OK) {
+        evs_row row = evs_batch_row(b, 0);
+        evs_row_int(&row, evs_row_field(&row, "c"), &c);
+        if (c < *seen || evs_batch_rows(b) != 1)
+            r->fault = "a count fell";
+        *seen = c;
+        atomic_fetch_add(&r->rows, 1);
+    }
+    evs_batch_unref(b);
+    if (status != EVS_OK && status != EVS_END && status != EVS_ERR_MISUSE)
+        r->fault = "a reading failed";
+    atomic_fetch_add(&r->ends, status == EVS_END);
+    return status >= 0;
+}
+
+static bool read_all(table_reader *r)
+{
+    evs_table_cursor cursor = EVS_TABLE_CURSOR_INIT;
+    evs_batch *b = NULL;
+    evs_status status;
+
+    while (
+        !(status = evs_table_range(r->window, NULL, 0, INT64_MIN, INT64_MAX, &cursor, &b, NULL))) {
+        atomic_fetch_add(&r->rows, (long)evs_batch_rows(b));
+        b = evs_batch_unref(b);
+    }
+    if (status != EVS_END && status != EVS_ERR_MISUSE)
+        r->fault = "a range failed";
+    return status >= 0;
+}
+
+/* until the pipeline is closed under it */
+static void *read_tables(void *arg)
+{
+    table_reader *r = arg;
+    int64_t seen[6] = {0};
+    bool goes_on = true;
+
+    while (!r->fault && (goes_on || !atomic_load(&r->stop))) {
+        goes_on = true;
+        for (int w = 0; w < 6 && goes_on; w++)
+            goes_on = read_key(r, w * 10000, &seen[w]);
+        goes_on = goes_on && read_all(r);
+    }
+    return NULL;
+}
+
+static void test_tables_are_read_while_workers_count(void **state)
+{
+    kit *k = *state;
+    for (int workers = 1; workers <= 4; workers *= 2) {
+        table_reader r[2] = {{0}};
+        pthread_t threads[2];
+        evs_stream *w;
+        database_clear(&k->db);
+        remove_dir(k->dir);
+        w = counting(k);
+        evs_sink(w, "txn", NULL);
+        OK(evs_pipeline_start(k->p, workers, &k->err));
+        for (int i = 0; i < 2; i++) {
+            r[i].window = w;
+            assert_int_equal(pthread_create(&threads[i], NULL, read_tables, &r[i]), 0);
+        }
+        feed(k, 0, EVENTS);
+        while (kit_metric(k, "epoch") < 1 || atomic_load(&r[0].rows) < 100)
+            assert_int_equal(evs_pipeline_wait(k->p, 1, &k->err), EVS_AGAIN);
+        /* as it goes on: the readers find it closed */
+        OK(evs_pipeline_close(k->p, &k->err));
+        for (int i = 0; i < 2; i++) {
+            atomic_store(&r[i].stop, true);
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+            if (r[i].fault)
+                fail_msg("%s", r[i].fault);
+            assert_true(atomic_load(&r[i].rows) > 0 && atomic_load(&r[i].ends) > 0);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        KIT_TEST(test_tables_are_read_while_workers_count),
         KIT_TEST(test_start_counts_everything_once_with_any_number_of_workers),
         KIT_TEST(test_each_is_called_one_at_a_time),
         KIT_TEST(test_host_commits_and_looks_while_workers_run),
