@@ -425,6 +425,8 @@ static void apply_block(work *k, block *b, const evs__out *out)
 
     if (!k->grouped)
         evs__slice_groups(w->state, b->slice, k->key_ids + b->first, b->n, k->groups + b->first);
+    for (uint32_t i = 0; i < b->n && k->grouped; i++)
+        __builtin_prefetch(evs__slice_row(w->state, b->slice, k->groups[b->first + i]));
     if (add_refusing(k, b))
         add_singly(k, b, out);
     for (uint32_t i = 0; i < w->aggregates.count; i++) {

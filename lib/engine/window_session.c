@@ -62,13 +62,13 @@ typedef struct due {
     uint32_t session;
 } due;
 
-typedef enum log_kind { LOG_NEW, LOG_SESSION, LOG_HEAD, LOG_LINK, LOG_GONE } log_kind;
+typedef enum log_kind { LOG_NEW, LOG_SESSION, LOG_LAST, LOG_HEAD, LOG_LINK, LOG_GONE } log_kind;
 
+/* small, since the usual row writes one: an old `last`, an old number, a place in copies */
 typedef struct log_entry {
     log_kind kind;
     uint32_t index;
-    uint32_t value;
-    session session;
+    int64_t value;
 } log_entry;
 
 /* where counters stood before a batch */
@@ -94,6 +94,8 @@ typedef struct sessions {
     marks before;
     log_entry *log;
     uint32_t log_count, log_capacity;
+    session *copies;
+    uint32_t copy_count, copy_capacity;
 } sessions;
 
 static inline sessions *own_of(const evs__window_op *w)
@@ -133,7 +135,7 @@ make_room(evs__account *a, void **array, uint32_t *capacity, uint32_t want, size
 
 /* ---- the log ---- */
 
-static evs_status log_add(evs__window_op *w, log_kind kind, uint32_t index, uint32_t value)
+static evs_status log_add(evs__window_op *w, log_kind kind, uint32_t index, int64_t value)
 {
     sessions *s = own_of(w);
     evs_status status = make_room(&w->state->account, (void **)&s->log, &s->log_capacity,
@@ -146,8 +148,6 @@ static evs_status log_add(evs__window_op *w, log_kind kind, uint32_t index, uint
     e->kind = kind;
     e->index = index;
     e->value = value;
-    if (kind == LOG_SESSION)
-        e->session = s->items[index];
     return EVS_OK;
 }
 
@@ -159,10 +159,15 @@ static evs_status log_session(evs__window_op *w, uint32_t index)
 
     if (s->items[index].batch == s->batch)
         return EVS_OK;
-    status = log_add(w, LOG_SESSION, index, 0);
+    status = make_room(&w->state->account, (void **)&s->copies, &s->copy_capacity,
+                       s->copy_count + 1, sizeof(*s->copies));
     if (!status)
-        s->items[index].batch = s->batch;
-    return status;
+        status = log_add(w, LOG_SESSION, index, s->copy_count);
+    if (status)
+        return status;
+    s->copies[s->copy_count++] = s->items[index];
+    s->items[index].batch = s->batch;
+    return EVS_OK;
 }
 
 static void dropped(evs__window_work *k)
@@ -175,13 +180,15 @@ static void dropped(evs__window_work *k)
     while (s->log_count) {
         const log_entry *e = &s->log[--s->log_count];
         if (e->kind == LOG_SESSION)
-            s->items[e->index] = e->session;
+            s->items[e->index] = s->copies[e->value];
+        else if (e->kind == LOG_LAST)
+            s->items[e->index].last = e->value;
         else if (e->kind == LOG_HEAD)
-            s->head[e->index] = e->value;
+            s->head[e->index] = (uint32_t)e->value;
         else if (e->kind == LOG_LINK)
-            s->link[e->index] = e->value;
+            s->link[e->index] = (uint32_t)e->value;
         else if (e->kind == LOG_GONE)
-            s->gones[e->index].next = e->value;
+            s->gones[e->index].next = (uint32_t)e->value;
     }
     s->at = s->before;
     s->live_groups -= pool ? pool->count - s->at.group_count : 0;
@@ -457,6 +464,38 @@ static evs_status take_row(
     return EVS_OK;
 }
 
+/* The usual row: behind the end of its key's only session, or within the newest one. */
+static inline session *usual_session(const evs__window_op *w, uint32_t key, int64_t t, int64_t mark)
+{
+    const sessions *s = own_of(w);
+    uint32_t at = s->head[key] - 1;
+    session *x;
+
+    if (at == NONE)
+        return NULL;
+    x = &s->items[at];
+    if (t < x->first || is_over(w, x->last, mark) || (w->state->flagged && !(x->flags & DIRTY)))
+        return NULL;
+    if (t > x->last && (x->next != NONE || t > evs__time_add(x->last, w->opt.gap_ms)))
+        return NULL;
+    return x;
+}
+
+static inline evs_status extend(evs__window_op *w, session *x, int64_t t, uint32_t *ret_group)
+{
+    sessions *s = own_of(w);
+    evs_status status = EVS_OK;
+
+    if (t > x->last) {
+        if (x->batch != s->batch)
+            status = log_add(w, LOG_LAST, (uint32_t)(x - s->items), x->last);
+        x->last = status ? x->last : t;
+    }
+    s->at.arrivals++;
+    *ret_group = x->group;
+    return status;
+}
+
 /* ---- a batch ---- */
 
 static evs_status prepare(evs__window_work *k)
@@ -485,7 +524,7 @@ static evs_status prepare(evs__window_work *k)
     k->interned = k->grouped = s->in_batch = true;
     s->at.group_count = state->pool->count;
     s->before = s->at;
-    s->log_count = 0;
+    s->log_count = s->copy_count = 0;
     s->batch++;
     return EVS_OK;
 }
@@ -497,8 +536,11 @@ static void look_ahead(const evs__window_work *k, uint32_t i)
 
     if (far < k->n)
         __builtin_prefetch(&s->head[k->key_ids[far]]);
-    if (near < k->n && s->head[k->key_ids[near]])
-        __builtin_prefetch(&s->items[s->head[k->key_ids[near]] - 1]);
+    if (near < k->n && s->head[k->key_ids[near]]) {
+        const session *x = &s->items[s->head[k->key_ids[near]] - 1];
+        __builtin_prefetch(&x->first);
+        __builtin_prefetch(&x->flags);
+    }
 }
 
 static evs_status refuse(evs__window_work *k, uint32_t row, int64_t t, int64_t mark)
@@ -519,9 +561,14 @@ static evs_status assign(evs__window_work *k)
         uint32_t row = k->rows[i], group = 0;
         int64_t t = evs__work_time(k, row), now = evs__work_mark(k, row);
         bool late = false;
+        session *usual;
         mark = now > mark ? now : mark;
         look_ahead(k, i);
-        status = take_row(w, k->key_ids[i], t, mark, &group, &late);
+        usual = usual_session(w, k->key_ids[i], t, mark);
+        if (usual)
+            status = extend(w, usual, t, &group);
+        else
+            status = take_row(w, k->key_ids[i], t, mark, &group, &late);
         if (!status && late)
             status = refuse(k, row, t, mark);
         if (status || late)
@@ -946,6 +993,7 @@ static void clear(evs__account *a, sessions *s)
     evs__account_free(a, s->dirty, s->dirty_capacity, sizeof(*s->dirty));
     evs__account_free(a, s->heap, s->heap_capacity, sizeof(*s->heap));
     evs__account_free(a, s->log, s->log_capacity, sizeof(*s->log));
+    evs__account_free(a, s->copies, s->copy_capacity, sizeof(*s->copies));
     *s = (sessions){.at = {.session_free = NONE, .gone_free = NONE}};
 }
 
