@@ -168,6 +168,20 @@ EVS_API void evs_limit_options_init(evs_limit_options *options, size_t size);
  */
 EVS_API evs_stream *
 evs_limit(evs_stream *stream, const char *keys, const evs_limit_options *options);
+/**
+ * The best `n` rows of each window, in order, once the window is final: evs_top(views, 10, "views
+ * DESC, page", NULL). Rows that are equal in the order follow by all their columns, from the first,
+ * so the result never depends on the order of arrival. NULL comes first, with DESC last.
+ *
+ * @param stream results of a window with EVS_EMIT_FINAL; filters and projections that keep the
+ * keys, window_start and window_end in front may be between
+ * @param n 1 to 10,000
+ * @param order expressions, each with ASC (which may be left out) or DESC
+ * @param per expressions: the best of each window and these, "region"; NULL: of each window
+ * @threads one at a time
+ * @since 0.1
+ */
+EVS_API evs_stream *evs_top(evs_stream *stream, int64_t n, const char *order, const char *per);
 /** Late rows of a window stream. Without a sink on it they are dead letters, stage "late". @threads
  * one at a time @since 0.1 */
 EVS_API evs_stream *evs_late(evs_stream *window_stream);

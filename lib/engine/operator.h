@@ -145,6 +145,19 @@ evs_status evs__limit_new(evs_context *ctx,
                           evs__operator **ret,
                           evs_error **reterr);
 
+#define EVS__TOP_BYTES_MAX ((size_t)1 << 30)
+/* the best `n` rows of each window (rows of one event time) and `per`; order: "views DESC, page" */
+evs_status evs__top_new(evs_context *ctx,
+                        const evs_type *in,
+                        const char *per,
+                        const char *order,
+                        int64_t n,
+                        size_t state_bytes_max,
+                        uint32_t slots,
+                        int32_t rule,
+                        evs__operator **ret,
+                        evs_error **reterr);
+
 struct evs_window_options;
 /* `slots`: how many upstream partitions feed it (watermark slots); `rule`: evs_time_rule */
 evs_status evs__window_op_new(evs_context *ctx,

@@ -301,6 +301,20 @@ evs_stream *evs_limit(evs_stream *stream, const char *keys, const evs_limit_opti
     return n;
 }
 
+evs_stream *evs_top(evs_stream *stream, int64_t n, const char *order, const char *per)
+{
+    evs_stream *s, *end = NULL;
+
+    if (!may_build_on(stream, "top", &end))
+        return end;
+    if (!order)
+        return fail_text(stream->plan, EVS_ERR_INVALID, "top", "order is NULL");
+    s = step(stream, EVS__NODE_TOP, per ? per : "", order);
+    if (s->kind == EVS__NODE_TOP)
+        s->number = n;
+    return s;
+}
+
 evs_stream *evs_late(evs_stream *window_stream)
 {
     evs_stream *end = NULL;

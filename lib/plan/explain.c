@@ -163,6 +163,9 @@ static void explain_node(const evs__node *n, uint32_t depth, evs__buffer *out)
         explain_dedup(n, depth, out);
     } else if (n->kind == EVS__NODE_LIMIT) {
         explain_limit(n, depth, out);
+    } else if (n->kind == EVS__NODE_TOP) {
+        evs__buffer_printf(out, ": the best %lld of each window by %s%s%s\n", (long long)n->number,
+                           n->text2, *n->text ? ", per " : "", n->text);
     } else if (n->kind == EVS__NODE_SAMPLE) {
         evs__buffer_printf(out, ": one key of (%s) in %lld\n", n->text, (long long)n->number);
     } else if (n->kind == EVS__NODE_EACH) {

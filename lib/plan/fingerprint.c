@@ -81,6 +81,8 @@ static void canonical_numbers(const evs__node *n, evs__buffer *out)
 {
     if (n->kind == EVS__NODE_SAMPLE)
         evs__buffer_printf(out, " one in %lld", (long long)n->number);
+    else if (n->kind == EVS__NODE_TOP)
+        evs__buffer_printf(out, " best %lld", (long long)n->number);
     else if (n->kind == EVS__NODE_DEDUP)
         evs__buffer_printf(out, " within %lld grace %lld since %d null %d",
                            (long long)n->dedup.within_ms, (long long)n->dedup.grace_ms,

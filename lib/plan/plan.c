@@ -10,8 +10,8 @@
 #include "plan/plan.h"
 
 static const char *const kind_names[EVS__NODE_KINDS] = {
-    "error", "source", "filter", "project", "explode", "apply", "sample",
-    "dedup", "limit",  "window", "late",    "sink",    "each",  "dead_letters",
+    "error", "source", "filter", "project", "explode", "apply", "sample",       "dedup",
+    "limit", "top",    "window", "late",    "sink",    "each",  "dead_letters",
 };
 
 const char *evs__node_kind_name(evs__node_kind kind)
@@ -185,7 +185,7 @@ evs__node *evs__node_late(const evs__node *window)
 
 bool evs__node_is_staged(const evs__node *n)
 {
-    return n->kind == EVS__NODE_WINDOW || n->kind == EVS__NODE_DEDUP || n->kind == EVS__NODE_LIMIT;
+    return n->kind >= EVS__NODE_DEDUP && n->kind <= EVS__NODE_WINDOW;
 }
 
 bool evs__plan_has_state(const evs__plan *plan)

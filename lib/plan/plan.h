@@ -32,6 +32,7 @@ typedef enum evs__node_kind {
     EVS__NODE_SAMPLE,
     EVS__NODE_DEDUP,
     EVS__NODE_LIMIT,
+    EVS__NODE_TOP,
     EVS__NODE_WINDOW,
     EVS__NODE_LATE, /* the late rows of its input, a window */
     EVS__NODE_SINK,
@@ -79,11 +80,11 @@ struct evs_stream {
 
     /* as the host gave it */
     char *text;  /* condition, expressions, array, out_columns, keys */
-    char *text2; /* alias, aggregates */
+    char *text2; /* alias, aggregates, order */
     evs_window_options window;
     evs_dedup_options dedup;
     evs_limit_options limit;
-    int64_t number; /* sample: one_in */
+    int64_t number; /* sample: one_in; top: n */
     evs_apply_fn apply;
     evs_each_fn each;
     void *user_data;

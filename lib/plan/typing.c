@@ -58,6 +58,10 @@ evs_status evs__plan_make_operator(const evs__node *node,
     case EVS__NODE_LIMIT:
         evs__plan_time_options(evs__node_root(node), &time);
         return evs__limit_new(ctx, in, node->text, &node->limit, slots, time.rule, ret, reterr);
+    case EVS__NODE_TOP:
+        evs__plan_time_options(evs__node_root(node), &time);
+        return evs__top_new(ctx, in, node->text, node->text2, node->number, EVS__TOP_BYTES_MAX,
+                            slots, time.rule, ret, reterr);
     case EVS__NODE_WINDOW:
         evs__plan_time_options(evs__node_root(node), &time);
         return evs__window_op_new(ctx, in, node->text, node->text2, &node->window, slots, time.rule,
@@ -140,6 +144,10 @@ static evs_status project_key(evs__node *n, evs_error **reterr)
 static evs_status check_staged(const evs__node *n, evs_error **reterr)
 {
     bool window = n->kind == EVS__NODE_WINDOW;
+
+    if (n->kind == EVS__NODE_TOP && !n->input->windowed)
+        return evs__fail(n->plan->ctx, reterr, EVS_ERR_UNSUPPORTED,
+                         "it needs rows of windows: keep keys, window_start, window_end in front");
 
     for (const evs__node *up = n->input; up; up = up->input) {
         if (up->kind == EVS__NODE_LATE)

@@ -75,6 +75,7 @@ static evs_status add_operator(
         return status;
     case EVS__NODE_DEDUP:
     case EVS__NODE_LIMIT:
+    case EVS__NODE_TOP:
     case EVS__NODE_WINDOW:
         return add_stage(f, n, in, slots, reterr);
     default:
@@ -238,6 +239,7 @@ deliver(evs__flow *f, const evs__node *n, evs_batch *batch, int64_t now_ms, evs_
         return deliver_each(f->rt, n, batch, reterr);
     case EVS__NODE_DEDUP:
     case EVS__NODE_LIMIT:
+    case EVS__NODE_TOP:
     case EVS__NODE_WINDOW:
         return evs__stage_send(f, f->rt->stages[n->index], batch, now_ms, reterr);
     default:

@@ -301,6 +301,23 @@ def example_16(folder):
           ["300 views in all open windows"])
 
 
+def example_17(folder):
+    pages, groups = ("/home", "/cart", "/item", "/help", "/pay"), collections.defaultdict(
+        collections.Counter)
+    for i in range(200):
+        groups[iso(window(i * 600, 60000))][
+            pages[i * i % 7 % 5], "tablet" if i % 3 == 0 else "phone"] += 1
+    expected = []
+    for start, counts in groups.items():
+        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        expected += [("top", *key, start, str(n)) for key, n in ranked[:3]]
+        expected += [("best", *next((key, n) for key, n in ranked if key[1] == device)[0], start,
+                      str(next(n for key, n in ranked if key[1] == device)))
+                     for device in ("phone", "tablet")]
+    out, _ = run(cwd=folder)
+    equal(sorted(tuple(line.split()) for line in out), sorted(expected))
+
+
 def example_demo(folder):
     out, _ = run("--seconds", 3, "--database", "demo.db", "--modules", MODULES, cwd=folder)
     last = out[-1]

@@ -252,6 +252,7 @@ PROTOTYPES: dict[str, tuple] = {
     "evs_dedup": (_P, _P, _S, POINTER(DedupOptions)),
     "evs_limit_options_init": (None, POINTER(LimitOptions), c_size_t),
     "evs_limit": (_P, _P, _S, POINTER(LimitOptions)),
+    "evs_top": (_P, _P, c_int64, _S, _S),
     "evs_late": (_P, _P),
     "evs_sink": (None, _P, _S, _P),
     "evs_each": (None, _P, EACH_FN, _P),

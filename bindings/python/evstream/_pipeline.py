@@ -150,6 +150,10 @@ class Stream:
         options.state_bytes_max = state_bytes_max
         return self._behind(lib.evs_limit(self._pointer, text(key, "key"), ctypes.byref(options)))
 
+    def top(self, n: int, order: str, per: str = "") -> Stream:
+        """The best n rows of each final window: .top(10, "views DESC, page")."""
+        return self._behind(lib.evs_top(self._pointer, n, text(order, "order"), text(per, "per")))
+
     def late(self) -> Stream:
         """Late rows of a window stream."""
         return self._behind(lib.evs_late(self._pointer))

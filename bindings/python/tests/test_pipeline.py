@@ -116,6 +116,14 @@ class Driven(unittest.TestCase):
         self.assertEqual(sorted(r["page"] for r in sampled), ["/a", "/a", "/b", "/c"])
         self.assertEqual(len(self.rows), 5)
 
+    def test_top_of_a_window(self):
+        with self.pipeline() as p:
+            source = self.source(p, event_time="at")
+            source.window("page", evs.tumbling("1m", emit="final"), "count(*) AS views").top(
+                2, "views DESC, page").each(self.rows.append)
+            self.run_rows(p, source, [view(i, "/" + page) for i, page in enumerate("abcbcbdcd")])
+        self.assertEqual([(r["page"], r["views"]) for r in self.rows], [("/b", 3), ("/c", 3)])
+
     def test_python_code_as_a_step(self):
         dead = []
 
