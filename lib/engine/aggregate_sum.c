@@ -394,7 +394,7 @@ static evs_status decimal_read(const evs__aggregate *a, const evs__agg_groups *g
     for (uint32_t i = 0; i < g->n; i++) {
         wide_sum *s = evs__agg_state(g, i);
         evs__int128 mean;
-        if (!evs__read(in, s, sizeof(*s)) || s->n < 0 || !decimal_fits(s->sum))
+        if (!evs__read(in, s, sizeof(*s)) || s->n < 0 || !decimal_fits(s->sum) || (!s->n && s->sum))
             return EVS_ERR_CORRUPT;
         mean = s->n ? s->sum / s->n : 0;
         if (a->scale_up && (mean >= limit || mean <= -limit))

@@ -197,6 +197,13 @@ static void account_heap(evs__state *s)
     s->accounted_heap = bytes;
 }
 
+/* slices close in order of the last time in them; the last slice of time ends at INT64_MAX too,
+ * inclusive */
+static int64_t close_order(const evs__slice *slice)
+{
+    return slice->start == INT64_MAX ? INT64_MAX : evs__time_sub(slice->end, 1);
+}
+
 evs_status evs__state_add_open(evs__state *s, evs__slice *slice)
 {
     evs_status status = EVS_OK;
@@ -206,7 +213,7 @@ evs_status evs__state_add_open(evs__state *s, evs__slice *slice)
     if (!status)
         status = check_heap(s);
     if (!status)
-        status = evs__heap_push(&s->order, slice->end, slice);
+        status = evs__heap_push(&s->order, close_order(slice), slice);
     if (status)
         return status;
     account_heap(s);
@@ -579,6 +586,24 @@ uint32_t evs__slice_find(const evs__slice *slice, uint32_t key_id)
             return (uint32_t)map[at];
     }
     return EVS__NO_GROUP;
+}
+
+/* newest first: no entry of a hashed map was put behind the one that goes */
+void evs__slice_ungroup(evs__state *s, evs__slice *slice, uint32_t count)
+{
+    while (slice->count > count) {
+        uint32_t group = --slice->count, id = slice->order[group];
+        uint64_t *map = slice->map;
+        uint32_t at = slice->dense ? 0 : hashed_at(id, slice->map_size);
+        while (!slice->dense && map[at] >> 32 != id + 1)
+            at = (at + 1) & (slice->map_size - 1);
+        if (slice->dense)
+            ((uint32_t *)slice->map)[id] = 0;
+        else
+            map[at] = 0;
+        memset(slice->rows + (size_t)group * s->stride, 0, s->stride);
+        s->open_groups--;
+    }
 }
 
 void evs__slice_touch(evs__slice *slice, const uint32_t *groups, uint32_t n)

@@ -152,6 +152,8 @@ static inline int64_t *evs__slice_group_bounds(const evs__slice *slice, uint32_t
 #define EVS__NO_GROUP UINT32_MAX
 /* the group of a key in an open slice, or EVS__NO_GROUP */
 uint32_t evs__slice_find(const evs__slice *slice, uint32_t key_id);
+/* take back the newest groups, down to `count`: what was added to them has been undone */
+void evs__slice_ungroup(evs__state *s, evs__slice *slice, uint32_t count);
 /* mark groups as changed (flagged state) */
 void evs__slice_touch(evs__slice *slice, const uint32_t *groups, uint32_t n);
 

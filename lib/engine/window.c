@@ -397,6 +397,19 @@ static void move_row(work *k, uint32_t to, uint32_t from)
     }
 }
 
+static void group_rows(work *k, const block *b)
+{
+    if (!k->grouped)
+        evs__slice_groups(k->w->state, b->slice, k->key_ids + b->first, b->n, k->groups + b->first);
+}
+
+/* a key whose rows were all refused is no group: it would be a result of nothing */
+static void ungroup_rows(work *k, const block *b, uint32_t groups)
+{
+    if (!k->grouped)
+        evs__slice_ungroup(k->w->state, b->slice, groups);
+}
+
 /* row by row; rows that are refused are told and leave the block */
 static void add_singly(work *k, block *b, const evs__out *out)
 {
@@ -404,7 +417,12 @@ static void add_singly(work *k, block *b, const evs__out *out)
 
     for (uint32_t i = 0; i < b->n; i++) {
         block one = {b->slice, b->first + i, 1};
-        const evs__aggregate *refused = add_refusing(k, &one);
+        const evs__aggregate *refused;
+        uint32_t groups = b->slice->count;
+        group_rows(k, &one);
+        refused = add_refusing(k, &one);
+        if (refused)
+            ungroup_rows(k, &one, groups);
         if (!refused) {
             move_row(k, b->first + kept++, b->first + i);
         } else {
@@ -422,13 +440,15 @@ static void add_singly(work *k, block *b, const evs__out *out)
 static void apply_block(work *k, block *b, const evs__out *out)
 {
     evs__window_op *w = k->w;
+    uint32_t groups = b->slice->count;
 
-    if (!k->grouped)
-        evs__slice_groups(w->state, b->slice, k->key_ids + b->first, b->n, k->groups + b->first);
+    group_rows(k, b);
     for (uint32_t i = 0; i < b->n && k->grouped; i++)
         __builtin_prefetch(evs__slice_row(w->state, b->slice, k->groups[b->first + i]));
-    if (add_refusing(k, b))
+    if (add_refusing(k, b)) {
+        ungroup_rows(k, b, groups);
         add_singly(k, b, out);
+    }
     for (uint32_t i = 0; i < w->aggregates.count; i++) {
         if (!w->aggregates.items[i].fn->undo)
             add_aggregate(k, b, i);

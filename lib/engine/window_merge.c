@@ -181,7 +181,8 @@ static evs_status add_slice(evs__window_op *w, int64_t start, int64_t number, bo
     return status;
 }
 
-/* s->pieces: of slices from `from` up to `to`, in order of time */
+/* s->pieces: of slices from `from` up to `to`, in order of time. An end that saturated does not
+ * tell whether the last slice of time is in the window: its numbers do. */
 static evs_status
 list_pieces(evs__window_op *w, int64_t from, int64_t to, int64_t number, bool *ret_skipped)
 {
@@ -193,8 +194,11 @@ list_pieces(evs__window_op *w, int64_t from, int64_t to, int64_t number, bool *r
         evs__slicing_at(&w->slicing, t, &at);
         status = add_slice(w, at.start, number, ret_skipped);
     }
-    if (!status && to == INT64_MAX && at.end != INT64_MAX)
-        status = add_slice(w, INT64_MAX, number, ret_skipped); /* the last one of time */
+    if (status || to != INT64_MAX)
+        return status;
+    evs__slicing_at(&w->slicing, INT64_MAX, &at);
+    if (at.start == INT64_MAX && at.first_window <= number && number <= at.last_window)
+        status = add_slice(w, at.start, number, ret_skipped);
     return status;
 }
 
@@ -324,7 +328,7 @@ evs_status evs__slider_window(evs__window_op *w, int64_t number, evs__slice **re
     if (!status)
         status = join(w, start, end, ret);
     s->window = number;
-    s->valid = s->valid && !skipped && !status;
+    s->valid = s->valid && !skipped && !status && end != INT64_MAX;
     w->state->account.max = bound;
     return status;
 }

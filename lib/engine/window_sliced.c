@@ -17,7 +17,8 @@
  * Windows have numbers, in order of their end, one more for each: hopping n = [offset + n advance,
  * + size), cumulating the end offset + n step. Which windows a slice is in is then a range of
  * numbers, which windows are over at a watermark is a number, and bounds that would not fit int64
- * saturate without two windows becoming one.
+ * saturate without two windows becoming one (but for windows that begin every millisecond: those
+ * whose number does not fit are one with the first or the last).
  *
  * Lateness is each window's own matter. A row that all its windows take goes to the slice. A row
  * that only the newer ones take, since windows up to number r are over, must not be seen by those:
@@ -71,6 +72,12 @@ static void slice_bounds(const evs__slicing *s, int64_t t, int64_t *ret_start, i
     *ret_end = evs__time_add(t, to - at);
 }
 
+/* a window's number is never EVS__NO_WINDOW */
+static int64_t clamp_window(evs__int128 v)
+{
+    return v <= EVS__NO_WINDOW ? EVS__NO_WINDOW + 1 : clamp(v);
+}
+
 void evs__slicing_at(const evs__slicing *s, int64_t t, evs__slice_bounds *ret)
 {
     evs__int128 at = (evs__int128)t - s->offset;
@@ -78,12 +85,12 @@ void evs__slicing_at(const evs__slicing *s, int64_t t, evs__slice_bounds *ret)
     slice_bounds(s, t, &ret->start, &ret->end);
     ret->floor = EVS__NO_WINDOW;
     if (s->cumulating) {
-        ret->first_window = clamp(floor_div(at, s->advance) + 1);
-        ret->last_window = clamp((floor_div(at, s->size) + 1) * s->steps);
+        ret->first_window = clamp_window(floor_div(at, s->advance) + 1);
+        ret->last_window = clamp_window((floor_div(at, s->size) + 1) * s->steps);
     } else {
-        ret->last_window = clamp(floor_div(at, s->advance));
+        ret->last_window = clamp_window(floor_div(at, s->advance));
         ret->first_window =
-            s->whole ? ret->last_window : clamp(floor_div(at - s->size, s->advance) + 1);
+            s->whole ? ret->last_window : clamp_window(floor_div(at - s->size, s->advance) + 1);
     }
 }
 
@@ -250,7 +257,8 @@ static evs_status assign_each(evs__window_work *k)
         int64_t t = evs__work_time(k, row), now = evs__work_mark(k, row);
         evs_status status;
         mark = now > mark ? now : mark;
-        if (!i || !evs__window_has(at.start, at.end, t)) {
+        /* a slice before the last one of time may end at INT64_MAX as well */
+        if (!i || t == INT64_MAX || !evs__window_has(at.start, at.end, t)) {
             evs__slicing_at(&k->w->slicing, t, &at);
             slice = NULL;
         }

@@ -306,15 +306,17 @@ static bool is_known(const evs__state *s, const evs__slice_bounds *b)
 
 static bool read_head(restored *s, slice_head *h)
 {
-    bool closed;
+    bool closed, flagged;
 
     if (!evs__read(&s->in, &h->bits, 1) || !evs__read(&s->in, &h->bounds.start, 8) ||
         !evs__read(&s->in, &h->bounds.end, 8) || !evs__read(&s->in, &h->bounds.floor, 8) ||
         !evs__read(&s->in, &h->count, 4))
         return false;
     closed = h->bits & BIT_CLOSED;
+    /* tables that were made of others have flags whatever is emitted */
+    flagged = s->state->flagged || s->own || (closed && !s->w->slicing.whole);
     if (h->bits > (BIT_CLOSED | BIT_FLAGGED | BIT_BOUNDED | BIT_POOL) ||
-        (!s->own && !closed && !(h->bits & BIT_FLAGGED) == s->state->flagged))
+        !(h->bits & BIT_FLAGGED) == flagged)
         return false;
     if (s->own ? closed != !(h->bits & BIT_POOL) || closed != !!(h->bits & BIT_BOUNDED)
                : h->bits & (BIT_BOUNDED | BIT_POOL))

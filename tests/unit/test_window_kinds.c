@@ -350,8 +350,9 @@ static void fill(kit *k)
 /* bytes that a checksum cannot tell: anything but a crash */
 static void test_restore_of_forged_bytes_does_no_harm(void **state)
 {
-    evs_window_options all[] = {hopping(20, 7, EVS_EMIT_CHANGES), hopping(20, 7, EVS_EMIT_FINAL),
-                                session(4, EVS_EMIT_CHANGES), session(4, EVS_EMIT_FINAL)};
+    evs_window_options all[] = {kit_options(20, EVS_EMIT_CHANGES), kit_options(20, EVS_EMIT_FINAL),
+                                hopping(20, 7, EVS_EMIT_CHANGES),  hopping(20, 7, EVS_EMIT_FINAL),
+                                session(4, EVS_EMIT_CHANGES),      session(4, EVS_EMIT_FINAL)};
     (void)state;
     for (size_t o = 0; o < sizeof(all) / sizeof(all[0]); o++) {
         const void *data = NULL;
@@ -362,12 +363,12 @@ static void test_restore_of_forged_bytes_does_no_harm(void **state)
         fill(&k);
         assert_int_equal(evs_window_snapshot(k.window, &data, &len, NULL), EVS_OK);
         copy = malloc(len);
-        for (size_t i = 16; i + 4 < len; i++) {
+        for (size_t i = 16, bit = 0; i + 4 < len; i += ++bit == 3, bit %= 3) {
             uint32_t crc;
             kit r;
             kit_open(&r, "a VARCHAR, v INT", "a", "count(*), min(a), sum(v)", &all[o]);
             memcpy(copy, data, len);
-            copy[i] ^= (char)(1 << i % 8);
+            copy[i] ^= (char)(1 << (bit < 2 ? bit : i % 8));
             crc = evs__crc32c(0, copy, len - 4);
             memcpy(copy + len - 4, &crc, 4);
             if (evs_window_restore(r.window, copy, len, NULL) == EVS_OK) {
@@ -383,6 +384,65 @@ static void test_restore_of_forged_bytes_does_no_harm(void **state)
         free(copy);
         kit_close(&k);
     }
+}
+
+/* ---- edges ---- */
+
+static void test_row_that_is_refused_makes_no_result(void **state)
+{
+    evs_window_options all[] = {kit_options(10, EVS_EMIT_FINAL), kit_options(10, EVS_EMIT_CHANGES),
+                                hopping(10, 5, EVS_EMIT_FINAL), hopping(10, 5, EVS_EMIT_CHANGES)};
+    (void)state;
+    for (size_t o = 0; o < sizeof(all) / sizeof(all[0]); o++) {
+        kit k;
+        kit_open(&k, "k VARCHAR, s VARCHAR", "k", "count(*), string_agg(s, '-', 3)", &all[o]);
+        kit_row(&k, 7, "a,too long");
+        kit_row(&k, 7, "b,x");
+        kit_row(&k, 7, "c,too long");
+        kit_row(&k, 8, "c,y");
+        kit_row(&k, 8, "d,too long");
+        kit_advance(&k, 1000);
+        assert_string_equal(kit_results(&k), o < 2 ? "+b 0 10 1 x\n+c 0 10 1 y\n"
+                                                   : "+b 0 10 1 x\n+c 0 10 1 y\n"
+                                                     "+b 5 15 1 x\n+c 5 15 1 y\n");
+        assert_string_equal(k.rejects, "expression\nexpression\nexpression\n");
+        kit_close(&k);
+    }
+}
+
+/* a slice that ends at the last time and the one that begins there are two */
+static void test_hopping_takes_the_last_times_there_are(void **state)
+{
+    evs_window_options o = hopping(4, 2, EVS_EMIT_FINAL);
+    kit k;
+    (void)state;
+    o.offset_ms = 1;
+    kit_open(&k, "a INT", NULL, "count(*)", &o);
+    kit_row(&k, INT64_MAX - 2, "1");
+    kit_row(&k, INT64_MAX - 1, "1");
+    kit_row(&k, INT64_MAX, "1");
+    kit_row(&k, INT64_MAX - 5, "1");
+    kit_row(&k, INT64_MAX, "1");
+    kit_advance(&k, INT64_MAX);
+    assert_string_equal(kit_results(&k), "+9223372036854775799 9223372036854775803 1\n"
+                                         "+9223372036854775801 9223372036854775805 1\n"
+                                         "+9223372036854775803 9223372036854775807 2\n"
+                                         "+9223372036854775805 9223372036854775807 4\n"
+                                         "+9223372036854775807 9223372036854775807 2\n");
+    assert_string_equal(kit_late(&k), "");
+    kit_close(&k);
+}
+
+static void test_hopping_row_near_the_first_time_is_not_late(void **state)
+{
+    evs_window_options o = hopping(3, 1, EVS_EMIT_FINAL);
+    kit k;
+    (void)state;
+    kit_open(&k, "a INT", NULL, "count(*)", &o);
+    kit_row(&k, INT64_MIN + 2, "1");
+    kit_advance(&k, 0);
+    assert_string_equal(kit_late(&k), "");
+    kit_close(&k);
 }
 
 int main(void)
@@ -403,6 +463,9 @@ int main(void)
         cmocka_unit_test(test_emit_count_waits_for_rows),
         cmocka_unit_test(test_bad_options_are_told),
         cmocka_unit_test(test_restore_of_forged_bytes_does_no_harm),
+        cmocka_unit_test(test_row_that_is_refused_makes_no_result),
+        cmocka_unit_test(test_hopping_takes_the_last_times_there_are),
+        cmocka_unit_test(test_hopping_row_near_the_first_time_is_not_late),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
