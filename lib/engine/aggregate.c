@@ -100,7 +100,8 @@ evs_status evs__aggregates_eval(const evs__aggregates *all,
             status =
                 evs__expr_eval(a->args[k], in, failed, user_data, &columns[a->column + k], reterr);
     }
-    *all->arrivals += in->rows;
+    if (*all->arrivals < EVS__AGG_ARRIVALS_MAX)
+        *all->arrivals += in->rows;
     return status;
 }
 

@@ -205,11 +205,17 @@ static inline int64_t evs__agg_time(const evs__agg_rows *r, uint32_t row)
     return r->times ? r->times[row] : r->now;
 }
 
-/* a restored state knows of a row: later ones come later */
-static inline void evs__agg_arrived(const evs__aggregate *a, int64_t arrived)
+/* beyond it, which only a damaged snapshot can bring about, rows are told apart no more */
+#define EVS__AGG_ARRIVALS_MAX (INT64_C(1) << 62)
+
+/* a restored state knows of a row: later ones come later; false: no row came then */
+static inline bool evs__agg_arrived(const evs__aggregate *a, int64_t arrived)
 {
+    if (arrived < 0 || arrived > EVS__AGG_ARRIVALS_MAX + UINT32_MAX)
+        return false;
     if (*a->arrivals <= arrived)
         *a->arrivals = arrived + 1;
+    return true;
 }
 
 /* a->inner becomes f(DISTINCT x) */

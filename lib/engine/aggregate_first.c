@@ -225,13 +225,11 @@ static evs_status first_read(const evs__aggregate *a, const evs__agg_groups *g, 
         if (!present)
             continue;
         if (!evs__read(in, &s->time, sizeof(s->time)) ||
-            !evs__read(in, &s->arrived, sizeof(s->arrived)) || s->arrived < 0 ||
-            s->arrived == INT64_MAX)
+            !evs__read(in, &s->arrived, sizeof(s->arrived)) || !evs__agg_arrived(a, s->arrived))
             return EVS_ERR_CORRUPT;
         status = evs__values_read(v, in, &id);
         if (!status)
             s->value = id + 1;
-        evs__agg_arrived(a, s->arrived);
     }
     return status;
 }

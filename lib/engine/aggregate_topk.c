@@ -124,6 +124,10 @@ static evs_status topk_read(const evs__aggregate *a, const evs__agg_groups *g, e
 
     if (!status)
         status = evs__bag_read(b, a, g, 0, (uint64_t)a->params[0].integer, in);
+    for (uint32_t i = 0; !status && i < b->node_high; i++) {
+        if (b->nodes[i].arrived)
+            return EVS_ERR_CORRUPT; /* they would be written in another order */
+    }
     for (uint32_t i = 0; i < g->n && !status; i++) {
         const evs__bag_run *run = evs__agg_state(g, i);
         for (uint32_t node = run->top; node; node = b->nodes[node - 1].below) {

@@ -277,7 +277,7 @@ static evs_status read_node(evs__bag *b,
     if (status)
         return status;
     if (!evs__read(in, &arrived, sizeof(arrived)) || !evs__read(in, &count, sizeof(count)) ||
-        count < 0 || arrived < 0 || arrived == INT64_MAX)
+        count < 0 || count >= INT64_C(1) << 61 || !evs__agg_arrived(a, arrived))
         return EVS_ERR_CORRUPT;
     if (b->indexed && evs__bag_find(b, group, value))
         return EVS_ERR_CORRUPT; /* the same value twice */
@@ -285,7 +285,6 @@ static evs_status read_node(evs__bag *b,
     if (status)
         return status;
     evs__bag_push(b, run, group, value, arrived)->count = count;
-    evs__agg_arrived(a, arrived);
     return EVS_OK;
 }
 

@@ -1,10 +1,10 @@
 /*
  * fuzz_snapshot.c: a window restored from any bytes.
  *
- * The first byte chooses one of four windows, the rest is the body of a snapshot behind the plan
- * line; magic, plan and checksum are put around it, so that the checks behind them are reached.
- * What is restored must work: take rows, close, give out results, make a snapshot that restores.
- * The bytes as they are are tried, too.
+ * The first byte chooses one of four windows and one of two lists of aggregates, the rest is the
+ * body of a snapshot behind the plan line; magic, plan and checksum are put around it, so that the
+ * checks behind them are reached. What is restored must work: take rows, close, give out results,
+ * make a snapshot that restores. The bytes as they are are tried, too.
  */
 #include "fuzz.h"
 
@@ -16,6 +16,11 @@
 #define AGGREGATES                                                                                 \
     "count(*), sum(i), avg(i), sum(m), avg(m), min(s), max(d), count_distinct(s), "                \
     "count(DISTINCT i)"
+#define MORE_AGGREGATES                                                                            \
+    "first(a), max_by(s, m), collect_list(m), histogram(s), string_agg(DISTINCT s, ','), "         \
+    "sum(DISTINCT i) FILTER (WHERE i > 1), topk(d, 2), median(m), stddev(d), corr(d, i), "         \
+    "bool_and(d > 0), decayed_rate(i, 5), approx_count_distinct(s), approx_quantile(d, 0.5), "     \
+    "approx_top_k(s, 2)"
 #define COLUMNS "s VARCHAR, i BIGINT, d DOUBLE, m DECIMAL(9,2), a ARRAY<VARCHAR>"
 
 static const char *const keys[] = {"s", "i", "s, a, d", NULL};
@@ -31,7 +36,8 @@ static evs_window *make_window(evs_context *ctx, uint8_t which)
     o.null_key = EVS_NULL_KEY_GROUP;
     o.state_bytes_max = 1 << 20;
     FUZZ_CHECK(!evs_schema_columns(ctx, COLUMNS, &schema, NULL));
-    FUZZ_CHECK(!evs_window_new(ctx, schema, keys[which & 3], AGGREGATES, &o, &w, NULL));
+    FUZZ_CHECK(!evs_window_new(ctx, schema, keys[which & 3],
+                               which & 4 ? MORE_AGGREGATES : AGGREGATES, &o, &w, NULL));
     evs_schema_unref(schema);
     return w;
 }
