@@ -46,10 +46,24 @@ typedef enum evs_window_kind {
                                   size), start = offset modulo size (Flink's CUMULATE) */
     EVS_WINDOW_SESSION = 4, /* rows of a key no further apart than gap; window_start and window_end
                               are the times of its first and last row, both in it */
-    EVS_WINDOW_SLIDING = 5  /* every distinct set of rows of a key within size, both ends in it: for
+    EVS_WINDOW_SLIDING = 5, /* every distinct set of rows of a key within size, both ends in it: for
                                a row at t [t - size, t], and [t + 1, t + 1 + size] when that has a
                                row; for 0 <= t < size it is [0, size] (Kafka Streams) */
+    EVS_WINDOW_CALENDAR = 6 /* days, weeks ... of a time zone: see evs_calendar */
 } evs_window_kind;
+
+/*
+ * Units of calendar windows, each from its first moment on the clocks of the zone to that of the
+ * next one: a day has 23 or 25 hours where clocks are changed. A midnight that clocks leap over is
+ * the moment of the leap, of one that comes twice the first counts.
+ */
+typedef enum evs_calendar {
+    EVS_CALENDAR_DAY = 1,
+    EVS_CALENDAR_WEEK = 2, /* from Monday (ISO 8601); an offset of -1 day makes it Sunday */
+    EVS_CALENDAR_MONTH = 3,
+    EVS_CALENDAR_QUARTER = 4,
+    EVS_CALENDAR_YEAR = 5
+} evs_calendar;
 
 typedef enum evs_emit {
     EVS_EMIT_CHANGES = 1, /* per flush (take, commit): what changed since the last one; first
@@ -81,7 +95,9 @@ typedef enum evs_late_rule {
 typedef struct evs_window_options {
     size_t struct_size;
     int64_t size_ms;
-    int64_t offset_ms;           /* of window starts to the epoch; any value */
+    int64_t offset_ms;           /* of window starts to the epoch; any value. Calendar: to the first
+                                    moment of the unit, on the clocks of the zone,
+                                    366 days at most */
     int64_t grace_ms;            /* how long after its end a window takes rows; default 0 */
     int64_t out_of_orderness_ms; /* stand-alone windows: watermark = highest event time pushed -
                                     this; default EVS_FOREVER: only evs_window_advance() moves time.
@@ -99,14 +115,16 @@ typedef struct evs_window_options {
                               a multiple of this since the last ones; 0: at every flush */
     int64_t emit_count;    /* changes: also when this many rows came since; 0: rows do not matter */
     int32_t late;          /* evs_late_rule; default (and 0) any window */
-    int32_t reserved;      /* 0 */
+    int32_t calendar;      /* calendar windows: evs_calendar, with size_ms 0; others 0 */
+    const char *zone;      /* calendar windows: name of a time zone of the system
+                              ("Europe/Berlin"); *copied*; default (and "") UTC */
 } evs_window_options;
 
 #define EVS_WINDOW_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(evs_window_options), 0, 0, 0, INT64_MAX, INT64_C(1) << 30, EVS_WINDOW_TUMBLING,     \
             EVS_EMIT_CHANGES, EVS_TIME_EVENT, EVS_NULL_KEY_DEAD_LETTER, 0, 0, 0, 0, 0,             \
-            EVS_LATE_ANY_WINDOW, 0                                                                 \
+            EVS_LATE_ANY_WINDOW, 0, NULL                                                           \
     }
 
 typedef struct evs_window evs_window;
@@ -131,8 +149,8 @@ EVS_API void evs_window_options_init_size(evs_window_options *options, size_t si
  * p, user_id"; NULL or "": one group
  * @param aggregates "count(*) AS views, avg(load_ms) AS load_ms": see the table above
  * @returns EVS_OK with a *new reference*; EVS_ERR_INVALID (an option out of range, named);
- * EVS_ERR_EXPRESSION (origin: column of the text; the message lists the fields that exist);
- * EVS_ERR_TYPE; EVS_ERR_NOMEM
+ * EVS_ERR_NOT_FOUND (a time zone that the system does not know, named); EVS_ERR_EXPRESSION (origin:
+ * column of the text; the message lists the fields that exist); EVS_ERR_TYPE; EVS_ERR_NOMEM
  * @threads any
  * @since 0.1
  */

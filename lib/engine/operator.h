@@ -159,6 +159,7 @@ evs_status evs__top_new(evs_context *ctx,
                         evs_error **reterr);
 
 struct evs_window_options;
+const char *evs__calendar_name(int32_t unit);
 /* `slots`: how many upstream partitions feed it (watermark slots); `rule`: evs_time_rule */
 evs_status evs__window_op_new(evs_context *ctx,
                               const evs_type *in,

@@ -6,6 +6,7 @@
  *   window_sliced.c    family of kinds: windows made of slices of time (tumbling, hopping ...)
  *   window_session.c   family of session windows: each belongs to one key
  *   window_sliding.c   family of sliding windows: every distinct set of rows of a key
+ *   window_calendar.c  days, months ... of a time zone, for window_sliced.c
  *   window_merge.c     slices of a window --> one table of results, sharing work between windows
  *   window_emit.c      groups to result batches; late rows --> late batches
  *   window_snapshot.c  all of it as bytes, and back
@@ -30,6 +31,8 @@
 #include "engine/aggregate.h"
 #include "engine/keys.h"
 #include "engine/watermark.h"
+#include "base/number.h"
+#include "base/zone.h"
 #include "evstream/window.h"
 
 #define EVS__LATE_COLUMNS 6 /* behind the input's in a late row */
@@ -126,8 +129,10 @@ typedef struct evs__slicing {
     int64_t rest;                  /* size % advance: where a slice is cut in two */
     int64_t steps;                 /* cumulating: windows of one size */
     bool cumulating;
-    bool whole;     /* a window is one slice */
-    int64_t closed; /* windows up to this number are over at marks below next_mark */
+    bool whole;            /* a window is one slice */
+    int32_t calendar;      /* unit, or 0: sizes as above */
+    const evs__zone *zone; /* of the calendar; NULL: UTC */
+    int64_t closed;        /* windows up to this number are over at marks below next_mark */
     int64_t next_mark;
     int64_t made;  /* windows up to this number have been put into the closed queue */
     bool flushing; /* windows up to `flushed` were given out by the flush under way */
@@ -305,6 +310,17 @@ void evs__slicing_window(const evs__slicing *s,
                          int64_t *ret_start,
                          int64_t *ret_end);
 
+/* ---- window_calendar.c ---- */
+
+#define EVS__CALENDAR_OFFSET_MAX (INT64_C(366) * 86400000)
+
+/* number and bounds of the window that has time t */
+int64_t evs__calendar_at(const evs__slicing *s, int64_t t, int64_t *ret_start, int64_t *ret_end);
+void evs__calendar_window(const evs__slicing *s,
+                          int64_t number,
+                          int64_t *ret_start,
+                          int64_t *ret_end);
+
 /* ---- window_merge.c ---- */
 
 /* groups of `from` into those of `to`; EVS_ERR_NOMEM: `to` is of no use any more */
@@ -401,6 +417,17 @@ void evs__window_explain_bounds(const evs__window_op *w,
                                 int64_t start,
                                 int64_t end,
                                 evs__buffer *out);
+
+/* ---- window_public.c ---- */
+
+/* evs_window_new() where the zone of the options is one of the context already */
+evs_status evs__window_new(evs_context *context,
+                           evs_schema *schema,
+                           const char *keys,
+                           const char *aggregates,
+                           const evs_window_options *options,
+                           evs_window **ret_window,
+                           evs_error **reterr);
 
 /* ---- errors ---- */
 

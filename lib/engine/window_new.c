@@ -34,12 +34,26 @@ void evs_window_options_init(evs_window_options *options)
 
 /* ---- options ---- */
 
+static evs_status check_calendar(evs_context *ctx, const evs_window_options *o, evs_error **reterr)
+{
+    if (o->calendar < EVS_CALENDAR_DAY || o->calendar > EVS_CALENDAR_YEAR)
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "calendar",
+                            "calendar of a calendar window is %d, it must be %d to %d", o->calendar,
+                            EVS_CALENDAR_DAY, EVS_CALENDAR_YEAR);
+    if (o->offset_ms < -EVS__CALENDAR_OFFSET_MAX || o->offset_ms > EVS__CALENDAR_OFFSET_MAX)
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "offset_ms",
+                            "offset_ms of a calendar window is %lld, it must be 366 days (%lld) or "
+                            "less, either way",
+                            (long long)o->offset_ms, (long long)EVS__CALENDAR_OFFSET_MAX);
+    return EVS_OK;
+}
+
 /* what only some kinds have: the others must leave it out, so that nothing is ignored in silence */
 static evs_status check_foreign(evs_context *ctx, const evs_window_options *o, evs_error **reterr)
 {
     const uint32_t tumbling = 1u << EVS_WINDOW_TUMBLING, hopping = 1u << EVS_WINDOW_HOPPING,
                    cumulating = 1u << EVS_WINDOW_CUMULATING, session = 1u << EVS_WINDOW_SESSION,
-                   sliding = 1u << EVS_WINDOW_SLIDING;
+                   sliding = 1u << EVS_WINDOW_SLIDING, calendar = 1u << EVS_WINDOW_CALENDAR;
     const struct {
         const char *name;
         int64_t value;
@@ -48,10 +62,13 @@ static evs_status check_foreign(evs_context *ctx, const evs_window_options *o, e
     } options[] = {
         {"size_ms", o->size_ms, tumbling | hopping | cumulating | sliding,
          "windows of a fixed size"},
-        {"offset_ms", o->offset_ms, tumbling | hopping | cumulating, "windows of a fixed size"},
+        {"offset_ms", o->offset_ms, tumbling | hopping | cumulating | calendar,
+         "windows of a fixed size and of the calendar"},
         {"advance_ms", o->advance_ms, tumbling | hopping, "hopping windows"},
         {"step_ms", o->step_ms, cumulating, "cumulating windows"},
         {"gap_ms", o->gap_ms, session, "session windows"},
+        {"calendar", o->calendar, calendar, "calendar windows"},
+        {"zone", o->zone && *o->zone, calendar, "calendar windows"},
     };
 
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
@@ -76,6 +93,8 @@ static evs_status check_kind(evs_context *ctx, const evs_window_options *o, evs_
     status = check_foreign(ctx, o, reterr);
     if (status)
         return status;
+    if (o->kind == EVS_WINDOW_CALENDAR)
+        return check_calendar(ctx, o, reterr);
     if (o->kind == EVS_WINDOW_SESSION && o->gap_ms < 1)
         return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "gap_ms",
                             "gap_ms of a session window is %lld, it must be 1 or more",
@@ -103,8 +122,9 @@ static evs_status check_options(evs_context *ctx, const evs_window_options *o, e
         const char *name;
         int64_t value, min, max;
     } ranges[] = {
-        {"kind", o->kind, EVS_WINDOW_TUMBLING, EVS_WINDOW_SLIDING},
-        {"size_ms", o->size_ms, o->kind == EVS_WINDOW_SESSION ? 0 : 1, INT64_MAX},
+        {"kind", o->kind, EVS_WINDOW_TUMBLING, EVS_WINDOW_CALENDAR},
+        {"size_ms", o->size_ms,
+         o->kind == EVS_WINDOW_SESSION || o->kind == EVS_WINDOW_CALENDAR ? 0 : 1, INT64_MAX},
         {"grace_ms", o->grace_ms, 0, INT64_MAX},
         {"out_of_orderness_ms", o->out_of_orderness_ms, 0, INT64_MAX},
         {"state_bytes_max", o->state_bytes_max, 1, INT64_MAX},
@@ -114,7 +134,6 @@ static evs_status check_options(evs_context *ctx, const evs_window_options *o, e
         {"time", o->time, EVS_TIME_EVENT, EVS_TIME_PROCESSING},
         {"null_key", o->null_key, EVS_NULL_KEY_DEAD_LETTER, EVS_NULL_KEY_GROUP},
         {"late", o->late, 0, EVS_LATE_ALL_WINDOWS},
-        {"reserved", o->reserved, 0, 0},
     };
 
     for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
@@ -356,6 +375,20 @@ static const evs__window_family *family_of(int32_t kind)
     }
 }
 
+/* the table behind the zone's name; the operator keeps no text of the caller's */
+static evs_status
+find_zone(evs_context *ctx, evs_window_options *o, const evs__zone **ret, evs_error **reterr)
+{
+    if (o->zone && *o->zone) {
+        *ret = evs__zone_find(ctx, o->zone);
+        if (!*ret)
+            return evs__fail_at(ctx, reterr, EVS_ERR_NOT_FOUND, "zone",
+                                "time zone \"%.200s\" has not been loaded", o->zone);
+    }
+    o->zone = *ret ? evs__zone_name(*ret) : NULL;
+    return EVS_OK;
+}
+
 static evs_status
 parse_keys(evs__window_op *w, const char *keys, evs__ast_list **ret, evs_error **reterr)
 {
@@ -416,6 +449,7 @@ evs_status evs__window_op_new(evs_context *ctx,
                               evs_error **reterr)
 {
     evs_window_options opt = EVS_WINDOW_OPTIONS_INIT;
+    const evs__zone *zone = NULL;
     evs__window_op *w;
     evs_status status;
 
@@ -423,6 +457,8 @@ evs_status evs__window_op_new(evs_context *ctx,
         return evs__fail(ctx, reterr, EVS_ERR_INVALID,
                          "evs_window_options has a struct_size this library does not know");
     status = check_options(ctx, &opt, reterr);
+    if (!status)
+        status = find_zone(ctx, &opt, &zone, reterr);
     if (status)
         return status;
     w = evs__calloc(ctx, 1, sizeof(*w));
@@ -432,6 +468,7 @@ evs_status evs__window_op_new(evs_context *ctx,
     w->base.in_type = evs_type_ref(in);
     w->opt = opt;
     w->family = family_of(opt.kind);
+    w->slicing.zone = zone;
     w->family->setup(w);
     w->clock = w->emit_time = EVS_TIME_NONE;
     w->late_tail = &w->late;

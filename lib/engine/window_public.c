@@ -200,13 +200,13 @@ evs_status evs_window_take_late(evs_window *window, evs_batch **ret_batch, evs_e
 
 /* ---- the handle ---- */
 
-evs_status evs_window_new(evs_context *context,
-                          evs_schema *schema,
-                          const char *keys,
-                          const char *aggregates,
-                          const evs_window_options *options,
-                          evs_window **ret_window,
-                          evs_error **reterr)
+evs_status evs__window_new(evs_context *context,
+                           evs_schema *schema,
+                           const char *keys,
+                           const char *aggregates,
+                           const evs_window_options *options,
+                           evs_window **ret_window,
+                           evs_error **reterr)
 {
     evs_window *w;
     evs__operator *op = NULL;

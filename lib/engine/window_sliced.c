@@ -14,6 +14,8 @@
  *                                  [- 1 -)
  *                                  [-- 2 ---)
  *
+ * Calendar windows (window_calendar.c) are of one slice each, with bounds that a zone knows.
+ *
  * Windows have numbers, in order of their end, one more for each: hopping n = [offset + n advance,
  * + size), cumulating the end offset + n step. Which windows a slice is in is then a range of
  * numbers, which windows are over at a watermark is a number, and bounds that would not fit int64
@@ -64,10 +66,15 @@ static evs__int128 floor_div(evs__int128 v, int64_t by)
 
 static void slice_bounds(const evs__slicing *s, int64_t t, int64_t *ret_start, int64_t *ret_end)
 {
-    int64_t at = evs__window_rest(t, s->offset, s->advance);
-    int64_t from = s->rest && at >= s->rest ? s->rest : 0;
-    int64_t to = s->rest && at < s->rest ? s->rest : s->advance;
+    int64_t at, from, to;
 
+    if (s->calendar) {
+        evs__calendar_at(s, t, ret_start, ret_end);
+        return;
+    }
+    at = evs__window_rest(t, s->offset, s->advance);
+    from = s->rest && at >= s->rest ? s->rest : 0;
+    to = s->rest && at < s->rest ? s->rest : s->advance;
     *ret_start = evs__time_sub(t, at - from);
     *ret_end = evs__time_add(t, to - at);
 }
@@ -82,8 +89,13 @@ void evs__slicing_at(const evs__slicing *s, int64_t t, evs__slice_bounds *ret)
 {
     evs__int128 at = (evs__int128)t - s->offset;
 
-    slice_bounds(s, t, &ret->start, &ret->end);
     ret->floor = EVS__NO_WINDOW;
+    if (s->calendar) {
+        ret->first_window = evs__calendar_at(s, t, &ret->start, &ret->end);
+        ret->last_window = ret->first_window;
+        return;
+    }
+    slice_bounds(s, t, &ret->start, &ret->end);
     if (s->cumulating) {
         ret->first_window = clamp_window(floor_div(at, s->advance) + 1);
         ret->last_window = clamp_window((floor_div(at, s->size) + 1) * s->steps);
@@ -101,6 +113,10 @@ void evs__slicing_window(const evs__slicing *s,
 {
     evs__int128 start, end;
 
+    if (s->calendar) {
+        evs__calendar_window(s, number, ret_start, ret_end);
+        return;
+    }
     if (s->cumulating) {
         end = (evs__int128)number * s->advance + s->offset;
         start = floor_div((evs__int128)number - 1, s->steps) * s->size + s->offset;
@@ -121,6 +137,10 @@ int64_t evs__slicing_closed(const evs__window_op *w, int64_t watermark)
         return EVS__NO_WINDOW;
     if (watermark == INT64_MAX)
         return INT64_MAX;
+    if (s->calendar) {
+        int64_t start, end;
+        return evs__calendar_at(s, evs__time_sub(watermark, w->opt.grace_ms), &start, &end) - 1;
+    }
     return clamp(floor_div(s->cumulating ? at : at - s->size, s->advance));
 }
 
@@ -157,13 +177,16 @@ static void setup(evs__window_op *w)
     evs__slicing *s = &w->slicing;
     const evs_window_options *o = &w->opt;
 
-    s->size = s->advance = o->size_ms;
+    s->calendar = o->calendar;
+    s->size = s->advance = s->calendar ? 1 : o->size_ms;
     s->cumulating = o->kind == EVS_WINDOW_CUMULATING;
     if (o->kind == EVS_WINDOW_HOPPING)
         s->advance = o->advance_ms;
     if (s->cumulating)
         s->advance = o->step_ms;
-    s->offset = evs__window_rest(o->offset_ms, 0, s->cumulating ? s->size : s->advance);
+    s->offset = s->calendar
+                    ? o->offset_ms
+                    : evs__window_rest(o->offset_ms, 0, s->cumulating ? s->size : s->advance);
     s->rest = s->size % s->advance;
     s->steps = s->size / s->advance;
     s->whole = s->size == s->advance;
@@ -176,6 +199,12 @@ static void describe(const evs__window_op *w, evs__buffer *text)
     const evs_window_options *o = &w->opt;
     const char *kind = "tumbling";
 
+    if (o->kind == EVS_WINDOW_CALENDAR) {
+        evs__buffer_printf(text, "calendar unit=%s zone=%s offset=%lld",
+                           evs__calendar_name(o->calendar), o->zone ? o->zone : "UTC",
+                           (long long)o->offset_ms);
+        return;
+    }
     if (o->kind == EVS_WINDOW_HOPPING)
         kind = "hopping";
     else if (o->kind == EVS_WINDOW_CUMULATING)

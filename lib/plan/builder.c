@@ -224,8 +224,16 @@ evs_stream *evs_window_by(evs_stream *stream,
         return fail_text(stream->plan, EVS_ERR_INVALID, "window",
                          "evs_window_options has a struct_size this library does not know");
     n = step(stream, EVS__NODE_WINDOW, keys ? keys : "", aggregates);
-    if (n->kind == EVS__NODE_WINDOW)
-        n->window = o;
+    if (n->kind != EVS__NODE_WINDOW)
+        return n;
+    if (!copy(n->plan->ctx, o.zone, &n->zone)) {
+        evs_error *e = NULL;
+        evs__plan_drop_last(stream->plan);
+        evs__nomem(&e);
+        return fail(stream->plan, e);
+    }
+    n->window = o;
+    n->window.zone = n->zone;
     return n;
 }
 

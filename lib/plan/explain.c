@@ -78,6 +78,9 @@ static void explain_kind(const evs_window_options *w, evs__buffer *out)
         duration(out, "session, gap ", w->gap_ms);
     } else if (w->kind == EVS_WINDOW_SLIDING) {
         duration(out, "sliding ", w->size_ms);
+    } else if (w->kind == EVS_WINDOW_CALENDAR) {
+        evs__buffer_printf(out, "calendar %s, zone %s", evs__calendar_name(w->calendar),
+                           w->zone && *w->zone ? w->zone : "UTC");
     } else {
         duration(out, "tumbling ", w->size_ms);
     }

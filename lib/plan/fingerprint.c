@@ -65,6 +65,9 @@ static void canonical_window(const evs__node *n, evs__buffer *out)
     if (w->emit_every_ms || w->emit_count)
         evs__buffer_printf(out, " every %lld count %lld", (long long)w->emit_every_ms,
                            (long long)w->emit_count);
+    if (w->calendar)
+        evs__buffer_printf(out, " calendar %d zone %s", w->calendar,
+                           w->zone && *w->zone ? w->zone : "UTC");
     if (w->late == EVS_LATE_ALL_WINDOWS)
         evs__buffer_text(out, " late all");
     evs__buffer_text(out, " by (");

@@ -27,6 +27,7 @@ static void node_free(evs_context *ctx, evs__node *n)
     evs__free(ctx, n->outputs);
     evs__free(ctx, n->text);
     evs__free(ctx, n->text2);
+    evs__free(ctx, n->zone);
     evs__free(ctx, n->connector_name);
     evs_options_unref(n->options);
     evs_schema_unref(n->given_schema);

@@ -85,6 +85,7 @@ struct evs_stream {
     evs_dedup_options dedup;
     evs_limit_options limit;
     int64_t number; /* sample: one_in; top: n */
+    char *zone;     /* of `window` */
     evs_apply_fn apply;
     evs_each_fn each;
     void *user_data;
@@ -116,6 +117,8 @@ struct evs__plan {
     evs_context *ctx; /* referenced */
     char *name;
     evs__plan_find_fn find;
+    /* a time zone by name into the context (evs__zone_find); NULL: none can be loaded */
+    evs_status (*load_zone)(evs_context *ctx, const char *name, evs_error **reterr);
     /* what takes a connector's place (a test kit); NULL, or it returns NULL: no memory */
     const evs_connector *(*stand_in)(void *user, const evs__node *node);
     void *stand_in_user;

@@ -63,6 +63,11 @@ evs_status evs__plan_make_operator(const evs__node *node,
         return evs__top_new(ctx, in, node->text, node->text2, node->number, EVS__TOP_BYTES_MAX,
                             slots, time.rule, ret, reterr);
     case EVS__NODE_WINDOW:
+        if (node->window.zone && *node->window.zone && node->plan->load_zone) {
+            evs_status status = node->plan->load_zone(ctx, node->window.zone, reterr);
+            if (status)
+                return status;
+        }
         evs__plan_time_options(evs__node_root(node), &time);
         return evs__window_op_new(ctx, in, node->text, node->text2, &node->window, slots, time.rule,
                                   ret, reterr);

@@ -7,6 +7,7 @@
  */
 #include "runtime/snapshot.h"
 #include "runtime/testkit.h"
+#include "runtime/zone.h"
 
 #define TEXT_MAX_BYTES ((size_t)256 << 20)
 
@@ -34,6 +35,7 @@ evs_status evs_pipeline_new(evs_context *context,
         evs__free(context, p);
         return status;
     }
+    p->plan.load_zone = evs__zone_load;
     evs__buffer_init(&p->text, context, TEXT_MAX_BYTES);
     evs__buffer_init(&p->state_text, context, 1 << 16);
     *ret_pipeline = p;

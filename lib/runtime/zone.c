@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "engine/window.h"
 #include "io/os.h"
 #include "runtime/zone.h"
 
@@ -93,4 +94,23 @@ evs_status evs__zone_load(evs_context *ctx, const char *name, evs_error **reterr
         status = evs__zone_new(ctx, name, bytes.data, bytes.len, &zone, reterr);
     evs__buffer_free(&bytes);
     return status ? status : evs__zone_keep(ctx, zone, reterr);
+}
+
+evs_status evs_window_new(evs_context *context,
+                          evs_schema *schema,
+                          const char *keys,
+                          const char *aggregates,
+                          const evs_window_options *options,
+                          evs_window **ret_window,
+                          evs_error **reterr)
+{
+    evs_window_options o = EVS_WINDOW_OPTIONS_INIT;
+
+    /* options that cannot be copied are told below */
+    if (context && options && !evs__options_copy(&o, sizeof(o), options) && o.zone && *o.zone) {
+        evs_status status = evs__zone_load(context, o.zone, reterr);
+        if (status)
+            return status;
+    }
+    return evs__window_new(context, schema, keys, aggregates, options, ret_window, reterr);
 }

@@ -127,7 +127,8 @@ static void test_new_option_out_of_range_is_named(void **state)
     BAD(advance_ms, 3);
     BAD(step_ms, 3);
     BAD(late, 3);
-    BAD(reserved, 1);
+    BAD(calendar, 1);
+    BAD(zone, "Europe/Berlin");
     BAD(emit, 0);
     BAD(emit, 3);
     BAD(time, 3);

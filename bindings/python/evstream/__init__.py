@@ -22,10 +22,11 @@ from ._pipeline import Pipeline, Reject, Stream
 from ._producer import Delivery, Producer
 from ._schema import Schema
 from ._values import Batch, Row
-from ._window import Sliding, Tumbling, WindowRows, sliding, tumbling, window
+from ._window import (Calendar, Sliding, Tumbling, Window, WindowRows, calendar, sliding, tumbling,
+                      window)
 
 __all__ = [
-    "Batch", "Consumer", "Context", "Delivery", "Error", "Pipeline", "Producer", "Reject", "Row",
-    "Schema", "Sliding", "Status", "Stream", "Tumbling", "WindowRows", "consume",
-    "default_context", "sliding", "tumbling", "version", "window",
+    "Batch", "Calendar", "Consumer", "Context", "Delivery", "Error", "Pipeline", "Producer",
+    "Reject", "Row", "Schema", "Sliding", "Status", "Stream", "Tumbling", "Window", "WindowRows",
+    "calendar", "consume", "default_context", "sliding", "tumbling", "version", "window",
 ]

@@ -44,7 +44,8 @@ class WindowOptions(Structure):
                 ("state_bytes_max", c_int64), ("kind", c_int32), ("emit", c_int32),
                 ("time", c_int32), ("null_key", c_int32), ("advance_ms", c_int64),
                 ("step_ms", c_int64), ("gap_ms", c_int64), ("emit_every_ms", c_int64),
-                ("emit_count", c_int64), ("late", c_int32), ("reserved", c_int32)]
+                ("emit_count", c_int64), ("late", c_int32), ("calendar", c_int32),
+                ("zone", c_char_p)]
 
 
 class DedupOptions(Structure):

@@ -25,7 +25,7 @@ from ._library import (APPLY_FN, EACH_FN, TIME_NONE, DedupOptions, LimitOptions,
 from ._producer import to_json
 from ._schema import Schema, SchemaLike, schema_of
 from ._values import Batch, Row, RowReader, RowWriter, raising_status, to_milliseconds
-from ._window import NULL_KEY, Tumbling, choice
+from ._window import NULL_KEY, Window, choice
 
 _SINCE = {"first": 1, "last": 2}
 
@@ -113,7 +113,7 @@ class Stream:
         return self._behind(lib.evs_apply(self._pointer, text(columns, "columns"), _on_apply,
                                           number))
 
-    def window(self, key: str, window: Tumbling, aggregates: str) -> Stream:
+    def window(self, key: str, window: Window, aggregates: str) -> Stream:
         """Group by key and window: .window("page", evs.tumbling("1m"), "count(*) AS views")."""
         options = window.to_c()
         return self._behind(lib.evs_window_by(self._pointer, text(key, "key"),

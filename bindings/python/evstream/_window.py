@@ -14,7 +14,7 @@ import itertools
 import warnings
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any, Callable, Iterable, Iterator, Mapping, Optional
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Union
 
 from . import _arrow
 from ._context import (Context, Duration, Faults, Handle, default_context, keep, milliseconds,
@@ -28,6 +28,8 @@ from ._values import Batch, Row, RowReader, RowWriter, to_milliseconds
 _EMIT = {"changes": 1, "final": 2}
 _TIME = {"event": 1, "processing": 2}
 NULL_KEY = {"dead_letter": 1, "group": 2}
+_UNIT = {"day": 1, "week": 2, "month": 3, "quarter": 4, "year": 5}
+_CALENDAR_KIND = 6
 _INFER_ROWS = 1000
 
 
@@ -38,8 +40,34 @@ def choice(what: str, table: Mapping[str, int], word: str) -> int:
     return table[word]
 
 
+class Window:
+    """Any kind of windows: to_c() gives the C struct."""
+
+    offset: Duration
+    grace: Duration
+    emit: str
+    time: str
+    null_key: str
+    state_bytes_max: int
+
+    def _common(self, out_of_orderness: Duration) -> WindowOptions:
+        options = init(WindowOptions, "evs_window_options_init_size")
+        options.offset_ms = milliseconds(self.offset, "offset")
+        options.grace_ms = milliseconds(self.grace, "grace")
+        options.out_of_orderness_ms = milliseconds(out_of_orderness, "out_of_orderness")
+        options.state_bytes_max = self.state_bytes_max
+        options.emit = choice("emit", _EMIT, self.emit)
+        options.time = choice("time", _TIME, self.time)
+        options.null_key = choice("null_key", NULL_KEY, self.null_key)
+        return options
+
+    def to_c(self, out_of_orderness: Duration = FOREVER) -> WindowOptions:
+        """The C struct."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class Tumbling:
+class Tumbling(Window):
     """[start, start + size) for every multiple of size, moved by offset.
 
     grace            how long after its end a window takes late rows
@@ -60,15 +88,35 @@ class Tumbling:
 
     def to_c(self, out_of_orderness: Duration = FOREVER) -> WindowOptions:
         """The C struct."""
-        options = init(WindowOptions, "evs_window_options_init_size")
+        options = self._common(out_of_orderness)
         options.size_ms = milliseconds(self.size, "size")
-        options.offset_ms = milliseconds(self.offset, "offset")
-        options.grace_ms = milliseconds(self.grace, "grace")
-        options.out_of_orderness_ms = milliseconds(out_of_orderness, "out_of_orderness")
-        options.state_bytes_max = self.state_bytes_max
-        options.emit = choice("emit", _EMIT, self.emit)
-        options.time = choice("time", _TIME, self.time)
-        options.null_key = choice("null_key", NULL_KEY, self.null_key)
+        return options
+
+
+@dataclass(frozen=True)
+class Calendar(Window):
+    """Days, weeks (from Monday), months, quarters or years on the clocks of a time zone.
+
+    unit    "day", "week", "month", "quarter" or "year"
+    zone    a name of the system's, "Europe/Berlin"
+    offset  a window begins so long after the first moment of the unit, on the clocks of the zone
+    The others are as of Tumbling.
+    """
+
+    unit: str
+    zone: str = "UTC"
+    offset: Duration = 0
+    grace: Duration = 0
+    emit: str = "changes"
+    time: str = "event"
+    null_key: str = "dead_letter"
+    state_bytes_max: int = 1 << 30
+
+    def to_c(self, out_of_orderness: Duration = FOREVER) -> WindowOptions:
+        options = self._common(out_of_orderness)
+        options.kind = _CALENDAR_KIND
+        options.calendar = choice("unit", _UNIT, self.unit)
+        options.zone = self.zone.encode()
         return options
 
 
@@ -91,6 +139,11 @@ def sliding(size: Duration, **options: Any) -> Sliding:
 def tumbling(size: Duration, **options: Any) -> Tumbling:
     """Windows of a fixed size side by side: evs.tumbling("1m", grace="5s", emit="final")."""
     return Tumbling(size, **options)
+
+
+def calendar(unit: str, zone: str = "UTC", **options: Any) -> Calendar:
+    """Windows of the calendar: evs.calendar("day", "Europe/Berlin", emit="final")."""
+    return Calendar(unit, zone, **options)
 
 
 RejectFunction = Callable[[str, Error, Row], Any]
@@ -201,17 +254,19 @@ class WindowRows:
         return _arrow.stream_capsule(lib.evs_window_result_type(self._operator.pointer), batches)
 
 
-def window(rows: Any, *, key: str = "", size: Duration, aggregates: str,
+def window(rows: Any, *, key: str = "", size: Union[Duration, Window], aggregates: str,
            time: Optional[str] = None, columns: Optional[SchemaLike] = None,
            out_of_orderness: Duration = "forever", grace: Duration = 0, offset: Duration = 0,
            emit: str = "final", null_key: str = "dead_letter",
            on_late: Optional[RowFunction] = None, on_reject: Optional[RejectFunction] = None,
            context: Optional[Context] = None) -> WindowRows:
-    """Group and aggregate rows by key and tumbling window of event time.
+    """Group and aggregate rows by key and window of event time.
 
         evs.window(events, key="page", size="1m", aggregates="count(*) AS views")
 
     rows        an iterable of dicts, or Arrow: a table, a record batch, a reader
+    size        of tumbling windows; or evs.calendar("day", "Europe/Berlin", emit="final"), which
+                brings its own grace, offset, emit and null_key
     key         grouping expressions, comma-separated; "": one group
     aggregates  "count(*) AS views, avg(load_ms) AS load_ms"
     time        name of the field with the event time: datetime, ms, or RFC 3339 text; by default
@@ -228,8 +283,9 @@ def window(rows: Any, *, key: str = "", size: Duration, aggregates: str,
     Result rows: the keys, window_start, window_end, the aggregates; all windows close at the end.
     """
     context = context or default_context()
-    options = Tumbling(size, offset=offset, grace=grace, emit=emit,
-                       null_key=null_key).to_c(out_of_orderness)
+    kind = size if isinstance(size, Window) else Tumbling(
+        size, offset=offset, grace=grace, emit=emit, null_key=null_key)
+    options = kind.to_c(out_of_orderness)
 
     def operator(schema: Schema) -> _Operator:
         return _Operator(context, schema, key, aggregates, options, on_reject)

@@ -4,6 +4,8 @@ import datetime as dt
 import gc
 import unittest
 import warnings
+import zoneinfo
+from collections import Counter
 
 from support import START, START_MS, at, evs
 
@@ -147,6 +149,31 @@ class Rows(unittest.TestCase):
                         time="at"))
         with self.assertRaisesRegex(evs.Error, "give columns="):
             window([])
+
+    def test_calendar_days_and_months_are_those_of_the_zone(self):
+        try:
+            zone = zoneinfo.ZoneInfo("Europe/Berlin")
+        except zoneinfo.ZoneInfoNotFoundError:
+            self.skipTest("no time zones (package tzdata)")
+        first = dt.datetime(2024, 1, 1, tzinfo=dt.timezone.utc)
+        rows = [{"at": first + dt.timedelta(hours=hour)} for hour in range(0, 366 * 24)]
+        for unit, begin in (("day", lambda t: t), ("month", lambda t: t.replace(day=1)),
+                            ("week", lambda t: t - dt.timedelta(days=t.weekday())),
+                            ("year", lambda t: t.replace(month=1, day=1))):
+            wanted = Counter(
+                dt.datetime.combine(begin(row["at"].astimezone(zone).date()), dt.time(),
+                                    tzinfo=zone).astimezone(dt.timezone.utc) for row in rows)
+            got = {row["window_start"]: row["hours"] for row in evs.window(
+                rows, size=evs.calendar(unit, "Europe/Berlin", emit="final"),
+                aggregates="count(*) AS hours")}
+            self.assertEqual(got, wanted)
+            if unit == "day":
+                self.assertEqual(sorted(set(got.values())), [1, 23, 24, 25])
+
+    def test_a_time_zone_that_does_not_exist_is_named(self):
+        with self.assertRaisesRegex(evs.Error, 'time zone "Mars/Olympus" is not known'):
+            list(evs.window(EVENTS, size=evs.calendar("day", "Mars/Olympus"),
+                            aggregates="count(*) AS n"))
 
     def test_results_can_be_gone_through_once(self):
         rows = window(EVENTS)
