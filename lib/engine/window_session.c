@@ -6,6 +6,7 @@
  *                       +-- first, last             times of its rows, both inclusive
  *                       +-- group --> group         of the state's pool: parts of its aggregates
  *                       +-- gone --> gone           bounds that were given out and are no more
+ *                                                   (in `details`, away from what rows touch)
  *
  * A row joins the session that it is within the gap of (inclusive), begins one, or bridges two: the
  * older one (by its first row to arrive) then takes the other's groups into its list, and nothing
@@ -34,17 +35,26 @@
 #define LOOK_AHEAD 64u
 #define CHANGES_MAX 1024u /* sessions given out together */
 
+/* what every row touches, two in a cache line; the rest is in `details` of the same number */
 typedef struct session {
     int64_t first, last;
+    uint32_t next;  /* of the key; when not alive: the next one that is free */
+    uint32_t group; /* the first of its list */
+    uint32_t batch; /* the last batch that logged it */
+    uint32_t flags;
+} session;
+
+typedef struct details {
     int64_t given_first, given_last;
     uint64_t arrival; /* of its first row */
     uint32_t key;
-    uint32_t next;  /* of the key; when not alive: the next one that is free */
-    uint32_t group; /* the first of its list */
     uint32_t gone;
-    uint32_t batch; /* the last batch that logged it */
-    uint8_t flags;
-} session;
+} details;
+
+typedef struct saved {
+    session session;
+    details details;
+} saved;
 
 typedef struct gone {
     int64_t first, last;
@@ -80,12 +90,14 @@ typedef struct marks {
 
 typedef struct sessions {
     session *items;
+    details *details;
     uint32_t *head; /* by key id: session + 1 */
     uint32_t *link; /* by group: the next of the session's list */
     gone *gones;
     changed *dirty; /* in order of their first change; some have left */
     due *heap;
-    uint32_t capacity, head_capacity, link_capacity, gone_capacity, dirty_capacity, heap_capacity;
+    uint32_t capacity, details_capacity, head_capacity, link_capacity, gone_capacity,
+        dirty_capacity, heap_capacity;
     marks at;
     uint32_t live_groups;
     /* between prepare and taken */
@@ -94,13 +106,18 @@ typedef struct sessions {
     marks before;
     log_entry *log;
     uint32_t log_count, log_capacity;
-    session *copies;
+    saved *copies;
     uint32_t copy_count, copy_capacity;
 } sessions;
 
 static inline sessions *own_of(const evs__window_op *w)
 {
     return w->own;
+}
+
+static inline details *more(const sessions *s, const session *x)
+{
+    return &s->details[x - s->items];
 }
 
 /* the highest watermark at which a session with this last row is not over */
@@ -165,7 +182,7 @@ static evs_status log_session(evs__window_op *w, uint32_t index)
         status = log_add(w, LOG_SESSION, index, s->copy_count);
     if (status)
         return status;
-    s->copies[s->copy_count++] = s->items[index];
+    s->copies[s->copy_count++] = (saved){s->items[index], s->details[index]};
     s->items[index].batch = s->batch;
     return EVS_OK;
 }
@@ -179,16 +196,18 @@ static void dropped(evs__window_work *k)
         return;
     while (s->log_count) {
         const log_entry *e = &s->log[--s->log_count];
-        if (e->kind == LOG_SESSION)
-            s->items[e->index] = s->copies[e->value];
-        else if (e->kind == LOG_LAST)
+        if (e->kind == LOG_SESSION) {
+            s->items[e->index] = s->copies[e->value].session;
+            s->details[e->index] = s->copies[e->value].details;
+        } else if (e->kind == LOG_LAST) {
             s->items[e->index].last = e->value;
-        else if (e->kind == LOG_HEAD)
+        } else if (e->kind == LOG_HEAD) {
             s->head[e->index] = (uint32_t)e->value;
-        else if (e->kind == LOG_LINK)
+        } else if (e->kind == LOG_LINK) {
             s->link[e->index] = (uint32_t)e->value;
-        else if (e->kind == LOG_GONE)
+        } else if (e->kind == LOG_GONE) {
             s->gones[e->index].next = (uint32_t)e->value;
+        }
     }
     s->at = s->before;
     s->live_groups -= pool ? pool->count - s->at.group_count : 0;
@@ -267,6 +286,9 @@ static evs_status new_session(evs__window_op *w, uint32_t key, int64_t t, uint32
     if (at == NONE)
         status = make_room(a, (void **)&s->items, &s->capacity, s->at.session_count + 1,
                            sizeof(*s->items));
+    if (at == NONE && !status)
+        status = make_room(a, (void **)&s->details, &s->details_capacity, s->at.session_count + 1,
+                           sizeof(*s->details));
     if (!status) /* sessions alive and dead ones that are still in the heap */
         status = make_room(a, (void **)&s->heap, &s->heap_capacity, s->at.session_count + 1,
                            sizeof(*s->heap));
@@ -286,13 +308,11 @@ static evs_status new_session(evs__window_op *w, uint32_t key, int64_t t, uint32
         s->at.session_free = s->items[at].next;
     s->items[at] = (session){.first = t,
                              .last = t,
-                             .arrival = s->at.arrivals,
-                             .key = key,
                              .next = s->head[key] - 1,
                              .group = group,
-                             .gone = NONE,
                              .batch = s->batch,
                              .flags = ALIVE};
+    s->details[at] = (details){.arrival = s->at.arrivals, .key = key, .gone = NONE};
     s->head[key] = at + 1;
     s->at.session_live++;
     *ret = at;
@@ -304,14 +324,14 @@ static evs_status unlink_session(evs__window_op *w, uint32_t index, bool logged)
 {
     sessions *s = own_of(w);
     session *x = &s->items[index];
-    uint32_t at = s->head[x->key] - 1;
+    uint32_t at = s->head[more(s, x)->key] - 1;
     evs_status status = EVS_OK;
 
     if (at == index) {
         if (logged)
-            status = log_add(w, LOG_HEAD, x->key, s->head[x->key]);
+            status = log_add(w, LOG_HEAD, more(s, x)->key, s->head[more(s, x)->key]);
         if (!status)
-            s->head[x->key] = x->next + 1;
+            s->head[more(s, x)->key] = x->next + 1;
         return status;
     }
     while (s->items[at].next != index)
@@ -352,7 +372,7 @@ static evs_status move_gone(evs__window_op *w, uint32_t to, uint32_t from)
 {
     sessions *s = own_of(w);
     session *x = &s->items[to], *y = &s->items[from];
-    uint32_t last = y->gone;
+    uint32_t last = more(s, y)->gone;
     evs_status status = EVS_OK;
 
     if (last != NONE) {
@@ -361,11 +381,12 @@ static evs_status move_gone(evs__window_op *w, uint32_t to, uint32_t from)
         status = log_add(w, LOG_GONE, last, NONE);
         if (status)
             return status;
-        s->gones[last].next = x->gone;
-        x->gone = y->gone;
+        s->gones[last].next = more(s, x)->gone;
+        more(s, x)->gone = more(s, y)->gone;
     }
     if (y->flags & EMITTED)
-        status = new_gone(w, y->given_first, y->given_last, x->gone, &x->gone);
+        status = new_gone(w, more(s, y)->given_first, more(s, y)->given_last, more(s, x)->gone,
+                          &more(s, x)->gone);
     return status;
 }
 
@@ -409,7 +430,7 @@ static evs_status set_dirty(evs__window_op *w, uint32_t index)
                        s->at.dirty_count + 1, sizeof(*s->dirty));
     if (status)
         return status;
-    s->dirty[s->at.dirty_count++] = (changed){s->items[index].arrival, index};
+    s->dirty[s->at.dirty_count++] = (changed){s->details[index].arrival, index};
     s->items[index].flags |= DIRTY;
     return EVS_OK;
 }
@@ -443,7 +464,7 @@ static evs_status take_row(
     if (!n) {
         status = new_session(w, key, t, &to);
     } else {
-        if (n == 2 && s->items[found[1]].arrival < s->items[to].arrival)
+        if (n == 2 && s->details[found[1]].arrival < s->details[to].arrival)
             to = found[1];
         status = log_session(w, to);
         if (!status && n == 2)
@@ -537,9 +558,7 @@ static void look_ahead(const evs__window_work *k, uint32_t i)
     if (far < k->n)
         __builtin_prefetch(&s->head[k->key_ids[far]]);
     if (near < k->n && s->head[k->key_ids[near]]) {
-        const session *x = &s->items[s->head[k->key_ids[near]] - 1];
-        __builtin_prefetch(&x->first);
-        __builtin_prefetch(&x->flags);
+        __builtin_prefetch(&s->items[s->head[k->key_ids[near]] - 1]);
     }
 }
 
@@ -592,7 +611,7 @@ static void taken(evs__window_work *k)
     for (uint32_t i = 0; i < s->log_count; i++) {
         uint32_t at = s->log[i].index;
         if (s->log[i].kind == LOG_NEW)
-            heap_up(s, s->at.due_count++, (due){s->items[at].last, s->items[at].arrival, at});
+            heap_up(s, s->at.due_count++, (due){s->items[at].last, s->details[at].arrival, at});
     }
     s->log_count = 0;
     s->in_batch = false;
@@ -629,9 +648,10 @@ static uint32_t rows_of(const evs__window_op *w, const session *x)
 
     if (!w->state->flagged)
         return n;
-    for (uint32_t g = x->gone; g != NONE; g = s->gones[g].next)
+    for (uint32_t g = more(s, x)->gone; g != NONE; g = s->gones[g].next)
         n++;
-    return n + (x->flags & EMITTED && (x->given_first != x->first || x->given_last != x->last));
+    return n + (x->flags & EMITTED &&
+                (more(s, x)->given_first != x->first || more(s, x)->given_last != x->last));
 }
 
 typedef struct result {
@@ -640,9 +660,9 @@ typedef struct result {
 } result;
 
 static void
-put_row(result *r, const session *x, uint32_t index, int64_t first, int64_t last, uint8_t flags)
+put_row(result *r, uint32_t key, uint32_t index, int64_t first, int64_t last, uint8_t flags)
 {
-    uint32_t g = evs__slice_append(r->slice, x->key);
+    uint32_t g = evs__slice_append(r->slice, key);
 
     evs__slice_group_bounds(r->slice, g)[0] = first;
     evs__slice_group_bounds(r->slice, g)[1] = evs__slice_group_bounds(r->slice, g)[2] = last;
@@ -656,18 +676,22 @@ static void put_deletes(const evs__window_op *w, result *r, uint32_t index)
     const sessions *s = own_of(w);
     const session *x = &s->items[index];
 
-    for (uint32_t g = x->gone; g != NONE; g = s->gones[g].next)
-        put_row(r, x, index, s->gones[g].first, s->gones[g].last, EVS__GROUP_DELETE);
-    if (x->flags & EMITTED && (x->given_first != x->first || x->given_last != x->last))
-        put_row(r, x, index, x->given_first, x->given_last, EVS__GROUP_DELETE);
+    for (uint32_t g = more(s, x)->gone; g != NONE; g = s->gones[g].next)
+        put_row(r, more(s, x)->key, index, s->gones[g].first, s->gones[g].last, EVS__GROUP_DELETE);
+    if (x->flags & EMITTED &&
+        (more(s, x)->given_first != x->first || more(s, x)->given_last != x->last))
+        put_row(r, more(s, x)->key, index, more(s, x)->given_first, more(s, x)->given_last,
+                EVS__GROUP_DELETE);
 }
 
 static void put_session(const evs__window_op *w, result *r, uint32_t index)
 {
-    const session *x = &own_of(w)->items[index];
-    bool same = x->flags & EMITTED && x->given_first == x->first && x->given_last == x->last;
+    const sessions *s = own_of(w);
+    const session *x = &s->items[index];
+    bool same = x->flags & EMITTED && more(s, x)->given_first == x->first &&
+                more(s, x)->given_last == x->last;
 
-    put_row(r, x, index, x->first, x->last, same ? EVS__GROUP_EMITTED : 0);
+    put_row(r, more(s, x)->key, index, x->first, x->last, same ? EVS__GROUP_EMITTED : 0);
 }
 
 /* every group is given out but those that do not fit */
@@ -728,9 +752,9 @@ out:
 
 static void free_gone(sessions *s, session *x)
 {
-    while (x->gone != NONE) {
-        uint32_t at = x->gone;
-        x->gone = s->gones[at].next;
+    while (more(s, x)->gone != NONE) {
+        uint32_t at = more(s, x)->gone;
+        more(s, x)->gone = s->gones[at].next;
         s->gones[at].next = s->at.gone_free;
         s->at.gone_free = at;
     }
@@ -771,7 +795,7 @@ static uint32_t first_over(evs__window_op *w)
             heap_pop(s);
             free_session(s, top.session);
         } else if (x->last != top.last) {
-            heap_down(s, (due){x->last, x->arrival, top.session});
+            heap_down(s, (due){x->last, more(s, x)->arrival, top.session});
         } else {
             return top.session;
         }
@@ -803,7 +827,7 @@ static evs_status next_over(evs__window_op *w)
     for (uint32_t i = 0; i < n; i++) {
         const session *x = &s->items[list[i]];
         if (status) {
-            heap_up(s, s->at.due_count++, (due){x->last, x->arrival, list[i]});
+            heap_up(s, s->at.due_count++, (due){x->last, more(s, x)->arrival, list[i]});
         } else {
             end_session(w, list[i]);
             free_session(s, list[i]);
@@ -820,7 +844,8 @@ static uint32_t clean_dirty(sessions *s, uint32_t most)
 
     for (; i < s->at.dirty_count && kept < most; i++) {
         const session *x = &s->items[s->dirty[i].session];
-        if ((x->flags & (ALIVE | DIRTY)) == (ALIVE | DIRTY) && x->arrival == s->dirty[i].arrival)
+        if ((x->flags & (ALIVE | DIRTY)) == (ALIVE | DIRTY) &&
+            more(s, x)->arrival == s->dirty[i].arrival)
             s->dirty[kept++] = s->dirty[i];
     }
     if (kept < i)
@@ -846,8 +871,8 @@ static evs_status next_dirty(evs__window_op *w)
         session *x = &s->items[list[i]];
         free_gone(s, x);
         x->flags = ALIVE | EMITTED;
-        x->given_first = x->first;
-        x->given_last = x->last;
+        more(s, x)->given_first = x->first;
+        more(s, x)->given_last = x->last;
     }
     memmove(s->dirty, s->dirty + n, (s->at.dirty_count - n) * sizeof(*s->dirty));
     s->at.dirty_count -= n;
@@ -894,7 +919,7 @@ static evs_status move_pool(evs__window_op *w)
     for (uint32_t i = 0; i < s->at.session_count && !status; i++) {
         if (!(s->items[i].flags & ALIVE))
             continue;
-        list[s->at.session_live + n] = evs__slice_append(pool, s->items[i].key);
+        list[s->at.session_live + n] = evs__slice_append(pool, s->details[i].key);
         list[n++] = i;
     }
     if (!status)
@@ -987,6 +1012,7 @@ static void *own_new(const evs__window_op *w)
 static void clear(evs__account *a, sessions *s)
 {
     evs__account_free(a, s->items, s->capacity, sizeof(*s->items));
+    evs__account_free(a, s->details, s->details_capacity, sizeof(*s->details));
     evs__account_free(a, s->head, s->head_capacity, sizeof(*s->head));
     evs__account_free(a, s->link, s->link_capacity, sizeof(*s->link));
     evs__account_free(a, s->gones, s->gone_capacity, sizeof(*s->gones));
@@ -1059,14 +1085,14 @@ static void write_session(const sessions *s, const session *x, evs__buffer *out)
 
     put(out, &x->first, 8);
     put(out, &x->last, 8);
-    put(out, &x->given_first, 8);
-    put(out, &x->given_last, 8);
-    put(out, &x->arrival, 8);
+    put(out, &more(s, x)->given_first, 8);
+    put(out, &more(s, x)->given_last, 8);
+    put(out, &more(s, x)->arrival, 8);
     put(out, &x->flags, 1);
-    for (uint32_t g = x->gone; g != NONE; g = s->gones[g].next)
+    for (uint32_t g = more(s, x)->gone; g != NONE; g = s->gones[g].next)
         n++;
     put(out, &n, 4);
-    for (uint32_t g = x->gone; g != NONE; g = s->gones[g].next) {
+    for (uint32_t g = more(s, x)->gone; g != NONE; g = s->gones[g].next) {
         put(out, &s->gones[g].first, 8);
         put(out, &s->gones[g].last, 8);
     }
@@ -1096,13 +1122,15 @@ read_session(const evs__window_op *w, evs__state *state, sessions *s, uint32_t i
     session *x = &s->items[i];
     uint32_t n;
 
-    *x = (session){.group = i, .key = state->pool->order[i], .gone = NONE};
+    *x = (session){.group = i};
+    *more(s, x) = (details){.key = state->pool->order[i], .gone = NONE};
     if (!evs__read(in, &x->first, 8) || !evs__read(in, &x->last, 8) ||
-        !evs__read(in, &x->given_first, 8) || !evs__read(in, &x->given_last, 8) ||
-        !evs__read(in, &x->arrival, 8) || !evs__read(in, &x->flags, 1) || !evs__read(in, &n, 4))
+        !evs__read(in, &more(s, x)->given_first, 8) || !evs__read(in, &more(s, x)->given_last, 8) ||
+        !evs__read(in, &more(s, x)->arrival, 8) || !evs__read(in, &x->flags, 1) ||
+        !evs__read(in, &n, 4))
         return EVS_ERR_CORRUPT;
     if (x->first > x->last || !(x->flags & ALIVE) || x->flags > (ALIVE | DIRTY | EMITTED) ||
-        x->given_first > x->given_last || n > evs__reader_left(in) / 16 ||
+        more(s, x)->given_first > more(s, x)->given_last || n > evs__reader_left(in) / 16 ||
         (!state->flagged && (n || x->flags != ALIVE)))
         return EVS_ERR_CORRUPT;
     for (; n; n--) {
@@ -1114,13 +1142,13 @@ read_session(const evs__window_op *w, evs__state *state, sessions *s, uint32_t i
         g = &s->gones[s->at.gone_count];
         if (!evs__read(in, &g->first, 8) || !evs__read(in, &g->last, 8))
             return EVS_ERR_CORRUPT;
-        g->next = x->gone;
-        x->gone = s->at.gone_count++;
+        g->next = more(s, x)->gone;
+        more(s, x)->gone = s->at.gone_count++;
     }
-    x->next = s->head[x->key] - 1;
-    s->head[x->key] = i + 1;
+    x->next = s->head[more(s, x)->key] - 1;
+    s->head[more(s, x)->key] = i + 1;
     s->link[i] = NONE;
-    heap_up(s, s->at.due_count++, (due){x->last, x->arrival, i});
+    heap_up(s, s->at.due_count++, (due){x->last, more(s, x)->arrival, i});
     s->at.session_count = s->at.session_live = s->live_groups = i + 1;
     (void)w;
     return EVS_OK;
@@ -1141,7 +1169,7 @@ static evs_status read_dirty(evs__state *state, sessions *s, evs__reader *in)
         uint32_t at;
         if (!evs__read(in, &at, 4) || at >= s->at.session_count || !(s->items[at].flags & DIRTY))
             return EVS_ERR_CORRUPT;
-        s->dirty[s->at.dirty_count++] = (changed){s->items[at].arrival, at};
+        s->dirty[s->at.dirty_count++] = (changed){s->details[at].arrival, at};
     }
     return status;
 }
@@ -1156,6 +1184,8 @@ static evs_status own_read(const evs__window_op *w, evs__state *state, void *own
     if (!evs__read(in, &s->at.arrivals, 8))
         return EVS_ERR_CORRUPT;
     status = make_room(a, (void **)&s->items, &s->capacity, n, sizeof(*s->items));
+    if (!status)
+        status = make_room(a, (void **)&s->details, &s->details_capacity, n, sizeof(*s->details));
     if (!status)
         status = make_room(a, (void **)&s->heap, &s->heap_capacity, n, sizeof(*s->heap));
     if (!status)
