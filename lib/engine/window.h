@@ -66,6 +66,7 @@ typedef struct evs__result_scratch {
 typedef struct evs__slider {
     bool valid;
     int64_t window;     /* the last one made */
+    int64_t until;      /* for windows above it the tables lack a piece */
     evs__slice **front; /* a stack: front[i] is slices from its start up to mid, merged */
     uint32_t front_count, front_capacity;
     evs__slice *back; /* slices from mid up to back_end, merged; or NULL */

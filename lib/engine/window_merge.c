@@ -160,8 +160,9 @@ static evs_status add_piece(evs__window_op *w, evs__slice *piece)
     return EVS_OK;
 }
 
-/* the pieces of one slice, oldest first; *ret_skipped: some do not count for this window */
-static evs_status add_slice(evs__window_op *w, int64_t start, int64_t number, bool *ret_skipped)
+/* the pieces of one slice, oldest first; those that do not count for this window
+ * make what is merged wrong for windows above their floor */
+static evs_status add_slice(evs__window_op *w, int64_t start, int64_t number)
 {
     evs__slider *s = &w->slicing.slider;
     uint32_t from = s->piece_count;
@@ -170,8 +171,8 @@ static evs_status add_slice(evs__window_op *w, int64_t start, int64_t number, bo
     for (evs__slice *p = evs__state_find(w->state, start); p && !status; p = p->older) {
         if (p->floor < number)
             status = add_piece(w, p);
-        else
-            *ret_skipped = true;
+        else if (p->floor < s->until)
+            s->until = p->floor;
     }
     for (uint32_t i = from, j = s->piece_count; i + 1 < j; i++) {
         evs__slice *swap = s->pieces[i];
@@ -183,8 +184,7 @@ static evs_status add_slice(evs__window_op *w, int64_t start, int64_t number, bo
 
 /* s->pieces: of slices from `from` up to `to`, in order of time. An end that saturated does not
  * tell whether the last slice of time is in the window: its numbers do. */
-static evs_status
-list_pieces(evs__window_op *w, int64_t from, int64_t to, int64_t number, bool *ret_skipped)
+static evs_status list_pieces(evs__window_op *w, int64_t from, int64_t to, int64_t number)
 {
     evs__slice_bounds at;
     evs_status status = EVS_OK;
@@ -192,13 +192,13 @@ list_pieces(evs__window_op *w, int64_t from, int64_t to, int64_t number, bool *r
     w->slicing.slider.piece_count = 0;
     for (int64_t t = from; t < to && !status; t = at.end) {
         evs__slicing_at(&w->slicing, t, &at);
-        status = add_slice(w, at.start, number, ret_skipped);
+        status = add_slice(w, at.start, number);
     }
     if (status || to != INT64_MAX)
         return status;
     evs__slicing_at(&w->slicing, INT64_MAX, &at);
     if (at.start == INT64_MAX && at.first_window <= number && number <= at.last_window)
-        status = add_slice(w, at.start, number, ret_skipped);
+        status = add_slice(w, at.start, number);
     return status;
 }
 
@@ -252,15 +252,15 @@ static evs_status stack_slice(evs__window_op *w, uint32_t first, uint32_t n)
     return status;
 }
 
-static evs_status
-rebuild(evs__window_op *w, int64_t start, int64_t end, int64_t number, bool *ret_skipped)
+static evs_status rebuild(evs__window_op *w, int64_t start, int64_t end, int64_t number)
 {
     evs__slider *s = &w->slicing.slider;
     evs_status status;
 
     evs__slider_drop(w);
+    s->until = INT64_MAX;
     s->mid = s->back_end = end;
-    status = list_pieces(w, start, end, number, ret_skipped);
+    status = list_pieces(w, start, end, number);
     for (uint32_t to = s->piece_count; to && !status;) {
         uint32_t from = to - 1;
         while (from && s->pieces[from - 1]->start == s->pieces[to - 1]->start)
@@ -273,10 +273,10 @@ rebuild(evs__window_op *w, int64_t start, int64_t end, int64_t number, bool *ret
 }
 
 /* slices that the window before did not reach */
-static evs_status extend(evs__window_op *w, int64_t end, int64_t number, bool *ret_skipped)
+static evs_status extend(evs__window_op *w, int64_t end, int64_t number)
 {
     evs__slider *s = &w->slicing.slider;
-    evs_status status = list_pieces(w, s->back_end, end, number, ret_skipped);
+    evs_status status = list_pieces(w, s->back_end, end, number);
 
     if (!status && s->piece_count && !s->back)
         status = new_table(w, s->back_end, end, &s->back);
@@ -314,21 +314,20 @@ evs_status evs__slider_window(evs__window_op *w, int64_t number, evs__slice **re
     evs__slider *s = &w->slicing.slider;
     size_t bound = w->state->account.max;
     int64_t start, end;
-    bool skipped = false;
     evs_status status;
 
     evs__slicing_window(&w->slicing, number, &start, &end);
     w->state->account.max = SIZE_MAX;
     while (s->valid && s->front_count && s->front[s->front_count - 1]->start < start)
         evs__slice_free(w->state, s->front[--s->front_count]);
-    if (!s->valid || number <= s->window || start > s->mid)
-        status = rebuild(w, start, end, number, &skipped);
+    if (!s->valid || number <= s->window || number > s->until || start > s->mid)
+        status = rebuild(w, start, end, number);
     else
-        status = extend(w, end, number, &skipped);
+        status = extend(w, end, number);
     if (!status)
         status = join(w, start, end, ret);
     s->window = number;
-    s->valid = s->valid && !skipped && !status && end != INT64_MAX;
+    s->valid = s->valid && !status && end != INT64_MAX;
     w->state->account.max = bound;
     return status;
 }
