@@ -334,6 +334,13 @@ static void test_bad_options_are_told(void **state)
 
 /* ---- snapshots ---- */
 
+static evs_window_options sliding(int64_t size, int32_t emit)
+{
+    evs_window_options o = kit_options(size, emit);
+    o.kind = EVS_WINDOW_SLIDING;
+    return o;
+}
+
 static void fill(kit *k)
 {
     char row[64];
@@ -352,7 +359,8 @@ static void test_restore_of_forged_bytes_does_no_harm(void **state)
 {
     evs_window_options all[] = {kit_options(20, EVS_EMIT_CHANGES), kit_options(20, EVS_EMIT_FINAL),
                                 hopping(20, 7, EVS_EMIT_CHANGES),  hopping(20, 7, EVS_EMIT_FINAL),
-                                session(4, EVS_EMIT_CHANGES),      session(4, EVS_EMIT_FINAL)};
+                                session(4, EVS_EMIT_CHANGES),      session(4, EVS_EMIT_FINAL),
+                                sliding(9, EVS_EMIT_CHANGES),      sliding(9, EVS_EMIT_FINAL)};
     (void)state;
     for (size_t o = 0; o < sizeof(all) / sizeof(all[0]); o++) {
         const void *data = NULL;
@@ -375,6 +383,9 @@ static void test_restore_of_forged_bytes_does_no_harm(void **state)
                 good++;
                 kit_row(&r, 90, "k1,1");
                 evs_window_advance(r.window, 95, NULL);
+                for (evs_batch *b = NULL; evs_window_take(r.window, &b, NULL) == EVS_OK;)
+                    evs_batch_unref(b);
+                evs_window_advance(r.window, INT64_MAX, NULL);
                 for (evs_batch *b = NULL; evs_window_take(r.window, &b, NULL) == EVS_OK;)
                     evs_batch_unref(b);
             }
