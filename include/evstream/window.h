@@ -49,7 +49,10 @@ typedef enum evs_window_kind {
     EVS_WINDOW_SLIDING = 5, /* every distinct set of rows of a key within size, both ends in it: for
                                a row at t [t - size, t], and [t + 1, t + 1 + size] when that has a
                                row; for 0 <= t < size it is [0, size] (Kafka Streams) */
-    EVS_WINDOW_CALENDAR = 6 /* days, weeks ... of a time zone: see evs_calendar */
+    EVS_WINDOW_CALENDAR = 6, /* days, weeks ... of a time zone: see evs_calendar */
+    EVS_WINDOW_COUNT = 7 /* the last size_rows rows of a key to arrive, each time that advance_rows
+                            have come; window_start and window_end are the event times of the first
+                            and last of them; final only, and what is not full is not given out */
 } evs_window_kind;
 
 /*
@@ -118,13 +121,16 @@ typedef struct evs_window_options {
     int32_t calendar;      /* calendar windows: evs_calendar, with size_ms 0; others 0 */
     const char *zone;      /* calendar windows: name of a time zone of the system
                               ("Europe/Berlin"); *copied*; default (and "") UTC */
+    int64_t size_rows;     /* count: rows of a window */
+    int64_t advance_rows; /* count: a window each time so many rows have come, 1 to size_rows; 0: as
+                             size_rows */
 } evs_window_options;
 
 #define EVS_WINDOW_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(evs_window_options), 0, 0, 0, INT64_MAX, INT64_C(1) << 30, EVS_WINDOW_TUMBLING,     \
             EVS_EMIT_CHANGES, EVS_TIME_EVENT, EVS_NULL_KEY_DEAD_LETTER, 0, 0, 0, 0, 0,             \
-            EVS_LATE_ANY_WINDOW, 0, NULL                                                           \
+            EVS_LATE_ANY_WINDOW, 0, NULL, 0, 0                                                     \
     }
 
 typedef struct evs_window evs_window;

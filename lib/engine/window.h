@@ -7,6 +7,7 @@
  *   window_session.c   family of session windows: each belongs to one key
  *   window_sliding.c   family of sliding windows: every distinct set of rows of a key
  *   window_calendar.c  days, months ... of a time zone, for window_sliced.c
+ *   window_counted.c   family of windows of a number of rows of a key
  *   window_merge.c     slices of a window --> one table of results, sharing work between windows
  *   window_emit.c      groups to result batches; late rows --> late batches
  *   window_snapshot.c  all of it as bytes, and back
@@ -299,6 +300,7 @@ evs_status evs__work_late(evs__window_work *k, const struct evs__late_row *late)
 extern const evs__window_family evs__window_sliced;
 extern const evs__window_family evs__window_session; /* window_session.c */
 extern const evs__window_family evs__window_sliding; /* window_sliding.c */
+extern const evs__window_family evs__window_counted; /* window_counted.c */
 
 #define EVS__WINDOWS_MAX (1 << 20) /* that overlap */
 

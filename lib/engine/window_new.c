@@ -53,7 +53,8 @@ static evs_status check_foreign(evs_context *ctx, const evs_window_options *o, e
 {
     const uint32_t tumbling = 1u << EVS_WINDOW_TUMBLING, hopping = 1u << EVS_WINDOW_HOPPING,
                    cumulating = 1u << EVS_WINDOW_CUMULATING, session = 1u << EVS_WINDOW_SESSION,
-                   sliding = 1u << EVS_WINDOW_SLIDING, calendar = 1u << EVS_WINDOW_CALENDAR;
+                   sliding = 1u << EVS_WINDOW_SLIDING, calendar = 1u << EVS_WINDOW_CALENDAR,
+                   count = 1u << EVS_WINDOW_COUNT;
     const struct {
         const char *name;
         int64_t value;
@@ -69,6 +70,9 @@ static evs_status check_foreign(evs_context *ctx, const evs_window_options *o, e
         {"gap_ms", o->gap_ms, session, "session windows"},
         {"calendar", o->calendar, calendar, "calendar windows"},
         {"zone", o->zone && *o->zone, calendar, "calendar windows"},
+        {"grace_ms", o->grace_ms, ~count, "windows that time closes"},
+        {"size_rows", o->size_rows, count, "windows of a number of rows"},
+        {"advance_rows", o->advance_rows, count, "windows of a number of rows"},
     };
 
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
@@ -77,6 +81,25 @@ static evs_status check_foreign(evs_context *ctx, const evs_window_options *o, e
                                 "%s is an option of %s, this one is of another kind: leave it 0",
                                 options[i].name, options[i].of);
     }
+    return EVS_OK;
+}
+
+static evs_status check_count(evs_context *ctx, const evs_window_options *o, evs_error **reterr)
+{
+    if (o->size_rows < 1)
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "size_rows",
+                            "size_rows of a window of a number of rows is %lld, it must be 1 or "
+                            "more",
+                            (long long)o->size_rows);
+    if (o->advance_rows < 0 || o->advance_rows > o->size_rows)
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "advance_rows",
+                            "advance_rows of a window is %lld, it must be 0 (as size_rows) to its "
+                            "size_rows (%lld)",
+                            (long long)o->advance_rows, (long long)o->size_rows);
+    if (o->emit != EVS_EMIT_FINAL)
+        return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "emit",
+                            "emit of a window of a number of rows must be final: it is given out "
+                            "once, when its last row has come");
     return EVS_OK;
 }
 
@@ -99,6 +122,8 @@ static evs_status check_kind(evs_context *ctx, const evs_window_options *o, evs_
         return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "gap_ms",
                             "gap_ms of a session window is %lld, it must be 1 or more",
                             (long long)o->gap_ms);
+    if (o->kind == EVS_WINDOW_COUNT)
+        return check_count(ctx, o, reterr);
     if (o->kind == EVS_WINDOW_HOPPING && (each < 1 || each > o->size_ms))
         return evs__fail_at(ctx, reterr, EVS_ERR_INVALID, "advance_ms",
                             "advance_ms of a hopping window is %lld, it must be 1 to its size_ms "
@@ -118,13 +143,14 @@ static evs_status check_kind(evs_context *ctx, const evs_window_options *o, evs_
 
 static evs_status check_options(evs_context *ctx, const evs_window_options *o, evs_error **reterr)
 {
+    bool has_size = o->kind != EVS_WINDOW_SESSION && o->kind != EVS_WINDOW_CALENDAR &&
+                    o->kind != EVS_WINDOW_COUNT;
     const struct {
         const char *name;
         int64_t value, min, max;
     } ranges[] = {
-        {"kind", o->kind, EVS_WINDOW_TUMBLING, EVS_WINDOW_CALENDAR},
-        {"size_ms", o->size_ms,
-         o->kind == EVS_WINDOW_SESSION || o->kind == EVS_WINDOW_CALENDAR ? 0 : 1, INT64_MAX},
+        {"kind", o->kind, EVS_WINDOW_TUMBLING, EVS_WINDOW_COUNT},
+        {"size_ms", o->size_ms, has_size ? 1 : 0, INT64_MAX},
         {"grace_ms", o->grace_ms, 0, INT64_MAX},
         {"out_of_orderness_ms", o->out_of_orderness_ms, 0, INT64_MAX},
         {"state_bytes_max", o->state_bytes_max, 1, INT64_MAX},
@@ -370,6 +396,8 @@ static const evs__window_family *family_of(int32_t kind)
         return &evs__window_session;
     case EVS_WINDOW_SLIDING:
         return &evs__window_sliding;
+    case EVS_WINDOW_COUNT:
+        return &evs__window_counted;
     default:
         return &evs__window_sliced;
     }

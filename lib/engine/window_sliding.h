@@ -1,8 +1,10 @@
 /*
- * engine/window_sliding.h: inside of sliding windows, shared by their two files.
+ * engine/window_sliding.h: inside of sliding windows and of windows of a number of rows.
  *
  *   window_sliding.c        rows to panes, which windows exist, closing, snapshots
  *   window_sliding_emit.c   panes of a window --> its result
+ *   window_sliding_state.c  memory: keys, heap, pool, snapshots
+ *   window_counted.c        windows of a number of rows, see there
  *
  *   keyed [key id] --+-- panes    by time: rows of one time; each is a group of the state's pool
  *                    +-- spans 0  windows [t - size, t] of rows at t, by start
@@ -50,7 +52,7 @@ typedef struct evs__pane_slider {
     bool skipped;       /* a pane did not count */
 } evs__pane_slider;
 
-typedef struct evs__keyed {
+typedef struct evs__pane_key {
     uint32_t key;
     bool listed;  /* in `changed`, at listed_at */
     bool waiting; /* in the heap, at `queued` */
@@ -61,8 +63,10 @@ typedef struct evs__keyed {
     uint64_t changed; /* no pane before this one is dirty */
     int64_t queued;   /* end of its entry in the heap; there may be others, out of date */
     uint64_t listed_at;
+    uint64_t seen, given; /* windows of a number of rows: rows, windows given out */
+    uint32_t batch;       /* the last one that logged it */
     evs__pane_slider slider;
-} evs__keyed;
+} evs__pane_key;
 
 /* the first window of a key, or, when it has none, the time until which its panes are needed; some
  * entries are out of date */
@@ -87,7 +91,7 @@ typedef struct evs__sliding_log {
 } evs__sliding_log;
 
 typedef struct evs__sliding {
-    evs__keyed **keyed; /* by key id; NULL: the key has nothing */
+    evs__pane_key **keyed; /* by key id; NULL: the key has nothing */
     evs__sliding_due *due;
     uint32_t *changed; /* keys with changes, in the order of the first one; some have gone */
     evs__sliding_log *log;
@@ -99,7 +103,7 @@ typedef struct evs__sliding {
     uint64_t changed_base; /* entries of `changed` that are gone */
     /* before the batch */
     bool in_batch;
-    uint32_t groups_before;
+    uint32_t batch, groups_before, changed_before;
     uint64_t arrivals_before;
 } evs__sliding;
 
@@ -108,7 +112,7 @@ static inline evs__sliding *evs__sliding_of(const evs__window_op *w)
     return w->own;
 }
 
-static inline evs__pane *evs__pane_at(const evs__keyed *x, uint32_t i)
+static inline evs__pane *evs__pane_at(const evs__pane_key *x, uint32_t i)
 {
     return x->panes.items + x->panes.head + i;
 }
@@ -137,20 +141,54 @@ evs__pane_counts(const evs__window_op *w, const evs__pane *pane, int64_t window_
 }
 
 /* end of the key's first window, else the time until which its panes are needed */
-int64_t evs__sliding_next_end(const evs__window_op *w, const evs__keyed *x);
+int64_t evs__sliding_next_end(const evs__window_op *w, const evs__pane_key *x);
 /* the first window of the key has been given out */
-void evs__sliding_drop_first(evs__window_op *w, evs__keyed *x);
+void evs__sliding_drop_first(evs__window_op *w, evs__pane_key *x);
 /* panes that no window needs, and the key with the last of them */
-void evs__sliding_prune(evs__window_op *w, evs__keyed *x);
+void evs__sliding_prune(evs__window_op *w, evs__pane_key *x);
 void evs__sliding_pop(evs__sliding *s);
 void evs__sliding_push(evs__sliding *s, evs__sliding_due due); /* there is room */
 void evs__pane_slider_drop(evs__state *state, evs__pane_slider *s);
 /* the key of an entry of `changed`, or NULL: it is out of date */
-static inline evs__keyed *evs__sliding_changed(const evs__sliding *s, uint32_t i)
+static inline evs__pane_key *evs__sliding_changed(const evs__sliding *s, uint32_t i)
 {
-    evs__keyed *x = s->keyed[s->changed[i]];
+    evs__pane_key *x = s->keyed[s->changed[i]];
     return x && x->listed && x->listed_at == s->changed_base + i ? x : NULL;
 }
 evs_status evs__sliding_next(evs__window_op *w, bool changes);
+/* a slice for results; what is in it into the closed queue */
+evs_status evs__sliding_new_results(evs__window_op *w, evs__slice **ret);
+void evs__sliding_finish(evs__window_op *w, evs__slice *to);
+/* panes [low, high), by number, of a window that ends at `end`, into a group of `to` */
+evs_status evs__sliding_merge(evs__window_op *w,
+                              evs__pane_key *x,
+                              uint64_t low,
+                              uint64_t high,
+                              evs__slice *to,
+                              uint32_t group);
+
+/* ---- window_sliding_state.c ---- */
+
+/* room for `want` items; EVS_ERR_LIMIT, EVS_ERR_NOMEM */
+evs_status
+evs__sliding_room(evs__account *a, void **array, uint32_t *capacity, uint64_t want, size_t item);
+/* room for one more in a queue */
+evs_status evs__sliding_queue_room(
+    evs__account *a, void **items, uint32_t *head, uint32_t count, uint32_t *capacity, size_t item);
+evs_status evs__pane_key_new(evs__window_op *w, uint32_t key, evs__pane_key **ret);
+void evs__pane_key_free(evs__state *state, evs__sliding *s, evs__pane_key *x);
+/* before the rows of a batch: the pool, keys interned, room for them */
+evs_status evs__sliding_prepare(evs__window_work *k);
+/* the live groups to a new pool, by key */
+evs_status evs__sliding_move_pool(evs__window_op *w);
+/* only entries that are right */
+void evs__sliding_tidy_changed(evs__sliding *s);
+void *evs__sliding_own_new(const evs__window_op *w);
+void evs__sliding_own_free(const evs__window_op *w, evs__state *state, void *own);
+void evs__sliding_reset(evs__window_op *w);
+evs_status evs__sliding_own_tidy(evs__window_op *w);
+evs_status evs__sliding_own_write(const evs__window_op *w, evs__buffer *out);
+evs_status
+evs__sliding_own_read(const evs__window_op *w, evs__state *state, void *own, evs__reader *in);
 
 #endif

@@ -73,7 +73,7 @@ static evs_status new_slice(evs__window_op *w, uint32_t groups, evs__slice **ret
 
 /* one window of a key, while its result is made */
 typedef struct frame {
-    evs__keyed *key;
+    evs__pane_key *key;
     evs__pane_slider *slider;
     uint64_t low, high; /* its panes */
     int64_t start, end;
@@ -88,7 +88,7 @@ static const evs__pane *pane_of(const frame *f, uint64_t number)
 /* The panes with a time in the window, from where those of the last one were. */
 static void find_panes(frame *f)
 {
-    const evs__keyed *x = f->key;
+    const evs__pane_key *x = f->key;
     uint64_t first = x->base, last = x->base + x->panes.count;
     uint64_t low = f->slider->low, high = f->slider->high;
 
@@ -183,10 +183,21 @@ static evs_status merge_panes(evs__window_op *w, frame *f, evs__slice *to, uint3
     return status;
 }
 
+evs_status evs__sliding_merge(evs__window_op *w,
+                              evs__pane_key *x,
+                              uint64_t low,
+                              uint64_t high,
+                              evs__slice *to,
+                              uint32_t group)
+{
+    frame f = {.key = x, .slider = &x->slider, .low = low, .high = high};
+    return merge_panes(w, &f, to, group);
+}
+
 /* whether a pane that counts is dirty; panes before keyed.changed are not */
 static bool has_changed(evs__window_op *w, const frame *f, const evs__span *span)
 {
-    evs__keyed *x = f->key;
+    evs__pane_key *x = f->key;
     uint64_t last = x->base + x->panes.count;
     uint64_t i = x->changed > f->low ? x->changed : f->low;
 
@@ -204,7 +215,7 @@ static bool has_changed(evs__window_op *w, const frame *f, const evs__span *span
 
 /* the row of a window as one more group of `to`, if there is something to tell */
 static evs_status put_window(evs__window_op *w,
-                             evs__keyed *x,
+                             evs__pane_key *x,
                              evs__pane_slider *slider,
                              const evs__span *span,
                              evs__slice *to)
@@ -240,7 +251,7 @@ static evs_status put_window(evs__window_op *w,
 }
 
 /* `to` into the closed queue, if it has a row */
-static void finish(evs__window_op *w, evs__slice *to)
+void evs__sliding_finish(evs__window_op *w, evs__slice *to)
 {
     if (!to->dirty) {
         evs__slice_free(w->state, to);
@@ -256,7 +267,7 @@ static void finish(evs__window_op *w, evs__slice *to)
     evs__state_add_closed(w->state, to);
 }
 
-static evs_status new_results(evs__window_op *w, evs__slice **ret)
+evs_status evs__sliding_new_results(evs__window_op *w, evs__slice **ret)
 {
     evs__slice_bounds none = {.floor = EVS__NO_WINDOW};
     evs_status status = evs__slice_new(w->state, &none, true, ret);
@@ -269,7 +280,7 @@ static evs_status new_results(evs__window_op *w, evs__slice **ret)
 /* ---- windows that are over ---- */
 
 /* back into the heap, which has room: an entry of the key has left it */
-static void wait_again(evs__window_op *w, evs__keyed *x)
+static void wait_again(evs__window_op *w, evs__pane_key *x)
 {
     x->waiting = true;
     x->queued = evs__sliding_next_end(w, x);
@@ -277,14 +288,14 @@ static void wait_again(evs__window_op *w, evs__keyed *x)
 }
 
 /* the heap's first entry that is right and over, put right on the way; NULL: there is none */
-static evs__keyed *first_over(evs__window_op *w)
+static evs__pane_key *first_over(evs__window_op *w)
 {
     evs__sliding *s = evs__sliding_of(w);
     int64_t now = evs__window_now(w);
 
     while (s->due_count && evs__sliding_over(w, s->due[0].end, now)) {
         evs__sliding_due top = s->due[0];
-        evs__keyed *x = s->keyed[top.key];
+        evs__pane_key *x = s->keyed[top.key];
         if (x && x->waiting && x->queued == top.end) {
             if (!x->spans[0].count && !x->spans[1].count)
                 evs__sliding_prune(w, x);
@@ -301,7 +312,7 @@ static evs__keyed *first_over(evs__window_op *w)
     return NULL;
 }
 
-static const evs__span *first_span(const evs__keyed *x)
+static const evs__span *first_span(const evs__pane_key *x)
 {
     const evs__span *a = evs__span_at(&x->spans[0], 0), *b = evs__span_at(&x->spans[1], 0);
 
@@ -310,7 +321,7 @@ static const evs__span *first_span(const evs__keyed *x)
     return !x->spans[0].count || b->start < a->start ? b : a;
 }
 
-static bool comes_before(const evs__keyed *a, const evs__keyed *b)
+static bool comes_before(const evs__pane_key *a, const evs__pane_key *b)
 {
     const evs__span *x = first_span(a), *y = first_span(b);
 
@@ -318,7 +329,7 @@ static bool comes_before(const evs__keyed *a, const evs__keyed *b)
 }
 
 /* the key's window has been made; its place in the heap is that of the next one */
-static void go_on(evs__window_op *w, evs__keyed *x)
+static void go_on(evs__window_op *w, evs__pane_key *x)
 {
     evs__sliding *s = evs__sliding_of(w);
     uint32_t key = x->key;
@@ -331,7 +342,7 @@ static void go_on(evs__window_op *w, evs__keyed *x)
 
 static int compare_keyed(const void *a, const void *b)
 {
-    const evs__keyed *const *x = a, *const *y = b;
+    const evs__pane_key *const *x = a, *const *y = b;
     return comes_before(*x, *y) ? -1 : 1;
 }
 
@@ -339,7 +350,7 @@ static int compare_keyed(const void *a, const void *b)
 static evs_status take_ties(evs__window_op *w, evs__buffer *ties)
 {
     evs__sliding *s = evs__sliding_of(w);
-    evs__keyed *x = first_over(w);
+    evs__pane_key *x = first_over(w);
     int64_t end = x ? x->queued : 0;
     size_t n;
     evs_status status = EVS_OK;
@@ -366,7 +377,7 @@ static evs_status next_final(evs__window_op *w)
 
     if (!first_over(w))
         return EVS_END;
-    status = new_results(w, &to);
+    status = evs__sliding_new_results(w, &to);
     if (status) {
         evs__slice_free(w->state, to);
         return status;
@@ -374,8 +385,8 @@ static evs_status next_final(evs__window_op *w)
     evs__buffer_init(&ties, w->base.ctx, SIZE_MAX);
     while (!status && to->count < EVS_BATCH_ROWS_MAX) {
         status = take_ties(w, &ties);
-        for (size_t i = 0; i < ties.len / sizeof(evs__keyed *); i++) {
-            evs__keyed *x;
+        for (size_t i = 0; i < ties.len / sizeof(evs__pane_key *); i++) {
+            evs__pane_key *x;
             memcpy(&x, ties.data + i * sizeof(x), sizeof(x));
             if (!status)
                 status = put_window(w, x, &x->slider, first_span(x), to);
@@ -391,14 +402,14 @@ static evs_status next_final(evs__window_op *w)
         status = EVS_OK; /* met again after these */
     if (status == EVS_END && to->dirty)
         status = EVS_OK;
-    finish(w, to);
+    evs__sliding_finish(w, to);
     return status;
 }
 
 /* ---- what changed ---- */
 
 /* all windows of a key that changed, into `to`; on failure none of them */
-static evs_status put_changes(evs__window_op *w, evs__keyed *x, evs__slice *to)
+static evs_status put_changes(evs__window_op *w, evs__pane_key *x, evs__slice *to)
 {
     evs__pane_slider slider = {.low = 0};
     uint32_t at[2] = {0, 0}, before = to->count, dirty = to->dirty;
@@ -439,9 +450,9 @@ static evs_status next_changed(evs__window_op *w)
 
     if (!s->changed_count)
         return EVS_END;
-    status = new_results(w, &to);
+    status = evs__sliding_new_results(w, &to);
     for (; done < s->changed_count && !status && to->count < EVS_BATCH_ROWS_MAX; done++) {
-        evs__keyed *x = evs__sliding_changed(s, done);
+        evs__pane_key *x = evs__sliding_changed(s, done);
         if (x)
             status = put_changes(w, x, to);
         if (status)
@@ -455,7 +466,7 @@ static evs_status next_changed(evs__window_op *w)
     else if (!status)
         status = s->changed_count ? EVS_OK : EVS_END;
     if (to)
-        finish(w, to);
+        evs__sliding_finish(w, to);
     return status;
 }
 

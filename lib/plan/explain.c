@@ -81,6 +81,10 @@ static void explain_kind(const evs_window_options *w, evs__buffer *out)
     } else if (w->kind == EVS_WINDOW_CALENDAR) {
         evs__buffer_printf(out, "calendar %s, zone %s", evs__calendar_name(w->calendar),
                            w->zone && *w->zone ? w->zone : "UTC");
+    } else if (w->kind == EVS_WINDOW_COUNT) {
+        evs__buffer_printf(out, "of %lld rows", (long long)w->size_rows);
+        if (w->advance_rows)
+            evs__buffer_printf(out, ", each %lld rows", (long long)w->advance_rows);
     } else {
         duration(out, "tumbling ", w->size_ms);
     }

@@ -62,6 +62,9 @@ static void canonical_window(const evs__node *n, evs__buffer *out)
         evs__buffer_printf(out, " step %lld", (long long)w->step_ms);
     if (w->gap_ms)
         evs__buffer_printf(out, " gap %lld", (long long)w->gap_ms);
+    if (w->size_rows)
+        evs__buffer_printf(out, " rows %lld advance %lld", (long long)w->size_rows,
+                           (long long)w->advance_rows);
     if (w->emit_every_ms || w->emit_count)
         evs__buffer_printf(out, " every %lld count %lld", (long long)w->emit_every_ms,
                            (long long)w->emit_count);

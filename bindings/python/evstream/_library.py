@@ -45,7 +45,7 @@ class WindowOptions(Structure):
                 ("time", c_int32), ("null_key", c_int32), ("advance_ms", c_int64),
                 ("step_ms", c_int64), ("gap_ms", c_int64), ("emit_every_ms", c_int64),
                 ("emit_count", c_int64), ("late", c_int32), ("calendar", c_int32),
-                ("zone", c_char_p)]
+                ("zone", c_char_p), ("size_rows", c_int64), ("advance_rows", c_int64)]
 
 
 class DedupOptions(Structure):

@@ -121,6 +121,32 @@ class Calendar(Window):
 
 
 @dataclass(frozen=True)
+class Counted(Window):
+    """The last `size` rows of a key to arrive, each time that `advance` more have come (0: as
+    size). A result is final; window_start and window_end are the times of its first and last row.
+    Durations play no part; the other names are those of Tumbling."""
+
+    size: int
+    advance: int = 0
+    time: str = "event"
+    null_key: str = "dead_letter"
+    state_bytes_max: int = 1 << 30
+
+    def to_c(self, out_of_orderness: Duration = FOREVER) -> WindowOptions:
+        options = Tumbling(0, emit="final", time=self.time, null_key=self.null_key,
+                           state_bytes_max=self.state_bytes_max).to_c(out_of_orderness)
+        options.kind = 7
+        options.size_rows = self.size
+        options.advance_rows = self.advance
+        return options
+
+
+def counted(size: int, **options: Any) -> Counted:
+    """Windows of a number of rows: evs.counted(100), evs.counted(100, advance=10)."""
+    return Counted(size, **options)
+
+
+@dataclass(frozen=True)
 class Sliding(Tumbling):
     """Every distinct set of rows of a key within size, both ends inclusive: [t - size, t] of a row
     at t, and [t + 1, t + 1 + size] when it has a row, as in Kafka Streams. There is no offset."""
