@@ -276,7 +276,7 @@ FIELD(struct evs_field_binding, kind, 24, 4);
 FIELD(struct evs_field_binding, reserved, 28, 4);
 
 /* evstream/window.h */
-SIZE(struct evs_window_options, 120);
+SIZE(struct evs_window_options, 136);
 FIELD(struct evs_window_options, struct_size, 0, 8);
 FIELD(struct evs_window_options, size_ms, 8, 8);
 FIELD(struct evs_window_options, offset_ms, 16, 8);
@@ -295,5 +295,7 @@ FIELD(struct evs_window_options, emit_count, 96, 8);
 FIELD(struct evs_window_options, late, 104, 4);
 FIELD(struct evs_window_options, calendar, 108, 4);
 FIELD(struct evs_window_options, zone, 112, 8);
+FIELD(struct evs_window_options, size_rows, 120, 8);
+FIELD(struct evs_window_options, advance_rows, 128, 8);
 
 #endif
