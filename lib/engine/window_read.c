@@ -212,7 +212,9 @@ evs_status evs__window_op_read(evs__operator *op,
         status = find_key(w, key, &found, &id);
         if (status || !found)
             return status ? status : EVS_END;
-        if (place->key_id != id)
+        if (place->key_id > id) /* it was read */
+            return EVS_END;
+        if (place->key_id < id)
             *place = (evs__table_place){.key_id = id, .window = EVS__NO_WINDOW};
         last = id + 1;
     }

@@ -21,13 +21,14 @@ from ._library import version
 from ._pipeline import Pipeline, Reject, Stream
 from ._producer import Delivery, Producer
 from ._schema import Schema
+from ._testkit import TestKit
 from ._values import Batch, Row
 from ._window import (Calendar, Counted, Sliding, Tumbling, Window, WindowRows, calendar, counted,
                       sliding, tumbling, window)
 
 __all__ = [
     "Batch", "Calendar", "Consumer", "Context", "Counted", "Delivery", "Error", "Pipeline",
-    "Producer", "Reject", "Row", "Schema", "Sliding", "Status", "Stream", "Tumbling", "Window",
-    "WindowRows", "calendar", "consume", "counted", "default_context", "sliding", "tumbling",
+    "Producer", "Reject", "Row", "Schema", "Sliding", "Status", "Stream", "TestKit", "Tumbling",
+    "Window", "WindowRows", "calendar", "consume", "counted", "default_context", "sliding", "tumbling",
     "version", "window",
 ]

@@ -17,7 +17,7 @@ import ctypes
 import os
 import pathlib
 from ctypes import (CFUNCTYPE, POINTER, Structure, c_bool, c_char_p, c_double, c_int, c_int32,
-                    c_int64, c_size_t, c_uint8, c_uint32, c_void_p)
+                    c_int64, c_size_t, c_uint8, c_uint32, c_uint64, c_void_p)
 from typing import Any, Optional, Type, TypeVar
 
 SONAME = "libevstream.so.0"
@@ -91,6 +91,15 @@ class ColumnView(Structure):
                 ("layout", c_int32), ("child_count", c_int32)]
 
 
+class Value(Structure):
+    _fields_ = [("type", c_int32), ("is_null", c_int32), ("integer", c_int64),
+                ("number", c_double), ("data", c_char_p), ("len", c_size_t)]
+
+
+class TableCursor(Structure):
+    _fields_ = [("place", c_int64 * 4)]
+
+
 class RowView(Structure):
     _fields_ = [("batch", c_void_p), ("reserved", c_void_p), ("index", c_uint32),
                 ("reserved2", c_uint32)]
@@ -130,7 +139,8 @@ STRUCTS = {
     "evs_window_options": WindowOptions, "evs_dedup_options": DedupOptions,
     "evs_limit_options": LimitOptions, "evs_header": Header, "evs_message": Message,
     "evs_delivery": DeliveryView, "evs_input": Input, "evs_string_view": StringView,
-    "evs_column_view": ColumnView, "evs_row": RowView, "ArrowSchema": ArrowSchema,
+    "evs_column_view": ColumnView, "evs_row": RowView, "evs_value": Value,
+    "evs_table_cursor": TableCursor, "ArrowSchema": ArrowSchema,
     "ArrowArray": ArrowArray, "ArrowArrayStream": ArrowArrayStream,
 }
 
@@ -274,6 +284,25 @@ PROTOTYPES: dict[str, tuple] = {
     "evs_pipeline_metric": (c_int, _P, _S, POINTER(c_double)),
     "evs_pipeline_metrics_text": (c_int, _P, POINTER(c_char_p), _OUT),
     "evs_pipeline_explain_window": (c_int, _P, c_int64, POINTER(c_char_p), _OUT),
+    "evs_table_get": (c_int, _P, POINTER(Value), c_size_t, c_int64, _OUT, _OUT),
+    "evs_table_range": (c_int, _P, POINTER(Value), c_size_t, c_int64, c_int64,
+                        POINTER(TableCursor), _OUT, _OUT),
+    "evs_testkit_new": (c_int, _P, _OUT, _OUT),
+    "evs_testkit_close": (_P, _P),
+    "evs_testkit_error": (_S, _P),
+    "evs_testkit_send": (c_int, _P, _S, c_int64, _S),
+    "evs_testkit_send_bytes": (c_int, _P, _S, c_int64, c_char_p, c_size_t, c_char_p, c_size_t),
+    "evs_testkit_advance": (c_int, _P, c_int64),
+    "evs_testkit_end": (c_int, _P),
+    "evs_testkit_now": (c_int64, _P),
+    "evs_testkit_expect": (c_bool, _P, _S, _S, POINTER(c_char_p)),
+    "evs_testkit_expect_none": (c_bool, _P, _S, POINTER(c_char_p)),
+    "evs_testkit_expect_dead_letter": (c_bool, _P, _S, POINTER(c_char_p)),
+    "evs_testkit_expect_late": (c_bool, _P, _S, POINTER(c_char_p)),
+    "evs_testkit_next": (c_int, _P, _S, POINTER(c_char_p)),
+    "evs_testkit_reorder": (c_int, _P, c_uint64, c_int64),
+    "evs_testkit_crash_and_restore": (c_int, _P),
+    "evs_testkit_crash_in_commit": (c_int, _P, c_int32),
 }
 
 # ---- finding and loading ------------------------------------------------------------------------

@@ -16,15 +16,17 @@ from __future__ import annotations
 
 import ctypes
 import time
-from typing import Any, Callable, Iterable, Mapping, Optional, Union
+from typing import Any, Callable, Iterable, Iterator, Mapping, Optional, Union
 
 from ._context import (Context, Duration, Faults, Handle, Options, OptionValue, default_context,
                        keep, milliseconds, option_pairs, slots, text)
 from ._error import Error, Status, attempt, raising
-from ._library import (APPLY_FN, EACH_FN, TIME_NONE, DedupOptions, LimitOptions, init, lib)
+from ._library import (APPLY_FN, EACH_FN, FOREVER, TIME_NONE, DedupOptions, LimitOptions,
+                       TableCursor, init, lib)
 from ._producer import to_json
 from ._schema import Schema, SchemaLike, schema_of
-from ._values import Batch, Row, RowReader, RowWriter, raising_status, to_milliseconds
+from ._values import (Batch, Row, RowReader, RowWriter, key_values, raising_status,
+                      to_milliseconds)
 from ._window import NULL_KEY, Window, choice
 
 _SINCE = {"first": 1, "last": 2}
@@ -198,6 +200,26 @@ class Stream:
     def push_end(self) -> None:
         """No more will be pushed: the pipeline ends when all has been processed."""
         raising(lib.evs_stream_push_end, self._pointer)
+
+    def get(self, key: Any, window_start: Any) -> Optional[Row]:
+        """What an open window of a key holds now, without giving it out; None: nothing. `key` is
+        a value, or a tuple of them; () when there are no grouping keys. Any thread may ask while
+        the pipeline runs, but no callback of it."""
+        values, count = key_values(key)
+        made = ctypes.c_void_p()
+        status = raising(lib.evs_table_get, self._pointer, values, count,
+                         to_milliseconds(window_start), ctypes.byref(made))
+        return None if status == Status.END else next(iter(Batch(made.value)))  # type: ignore
+
+    def rows(self, key: Any = None, start: Any = TIME_NONE, end: Any = FOREVER) -> Iterator[Row]:
+        """Open windows that begin in [start, end): of one key, or of all."""
+        values, count = (None, 0) if key is None else key_values(key)
+        cursor = TableCursor()
+        first, last = to_milliseconds(start), to_milliseconds(end)
+        made = ctypes.c_void_p()
+        while raising(lib.evs_table_range, self._pointer, values, count, first, last,
+                      ctypes.byref(cursor), ctypes.byref(made)) != Status.END:
+            yield from Batch(made.value)  # type: ignore
 
     def explain_window(self, window_start: Any) -> str:
         """Why a window is still open: watermark, who holds it, grace left."""

@@ -23,7 +23,7 @@ from typing import Any, Callable, Iterator, Optional, Sequence
 
 from ._context import Context, Handle
 from ._error import Error, Status, raising
-from ._library import TIME_NONE, ArrowArray, ArrowSchema, ColumnView, StringView, lib
+from ._library import TIME_NONE, ArrowArray, ArrowSchema, ColumnView, StringView, Value, lib
 
 (BOOLEAN, INT, BIGINT, DOUBLE, DECIMAL, VARCHAR, BYTES, TIMESTAMP, DATE, TIME, ARRAY, MAP,
  STRUCT) = range(1, 14)
@@ -293,6 +293,38 @@ def _to_time(value: Any) -> int:
     if isinstance(value, int):
         return value
     return ((value.hour * 60 + value.minute) * 60 + value.second) * 1000 + value.microsecond // 1000
+
+
+def key_values(key: Any) -> tuple:
+    """Values of a grouping key for the library, and their number."""
+    parts = key if isinstance(key, tuple) else (key,)
+    values = (Value * max(len(parts), 1))()
+    for value, part in zip(values, parts):
+        _fill(value, part)
+    return values, len(parts)
+
+
+def _fill(value: Value, part: Any) -> None:
+    if part is None:
+        value.type, value.is_null = VARCHAR, 1
+    elif isinstance(part, bool):
+        value.type, value.integer = BOOLEAN, part
+    elif isinstance(part, int):
+        value.type, value.integer = BIGINT, _int64(part)[1]
+    elif isinstance(part, float):
+        value.type, value.number = DOUBLE, part
+    elif isinstance(part, datetime):
+        value.type, value.integer = TIMESTAMP, to_milliseconds(part)
+    elif isinstance(part, date):
+        value.type, value.integer = DATE, _to_days(part)
+    elif isinstance(part, time):
+        value.type, value.integer = TIME, _to_time(part)
+    elif isinstance(part, (str, bytes, Decimal)):
+        data = part if isinstance(part, bytes) else str(part).encode()
+        value.type = {str: VARCHAR, bytes: BYTES}.get(type(part), DECIMAL)
+        value.data, value.len = data, len(data)
+    else:
+        raise TypeError("no value of a key: %r" % (part,))
 
 
 Call = tuple  # (function of the library, arguments behind the appender)
