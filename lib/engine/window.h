@@ -345,6 +345,10 @@ void evs__slider_drop(evs__window_op *w);
 
 /* ---- window_emit.c ---- */
 
+/* A sum fits each part of a window, but not the whole: the key has no result there. It is counted
+ * as rejected and told in the log; there is no row to send to the dead letters. */
+void evs__window_left_out(evs__window_op *w);
+
 /* a row of `in` that windows refused, the newest of them [start, end), at this watermark */
 typedef struct evs__late_row {
     uint32_t row;

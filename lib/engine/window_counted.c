@@ -233,6 +233,8 @@ static evs_status put_window(evs__window_op *w, keyed *x, evs__slice *to)
     status = evs__sliding_merge(w, x, low, high, to, group);
     if (status || to->flags[group] & EVS__GROUP_OVERFLOW) {
         to->flags[group] = 0;
+        if (!status)
+            evs__window_left_out(w);
     } else {
         to->flags[group] = EVS__GROUP_DIRTY;
         to->dirty++;

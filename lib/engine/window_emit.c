@@ -16,6 +16,13 @@
  */
 #include "engine/window.h"
 
+void evs__window_left_out(evs__window_op *w)
+{
+    w->rejected++;
+    evs__log(w->base.ctx, EVS_LOG_ERROR, "window",
+             "a result is left out: a sum over the window does not fit its type");
+}
+
 /* ---- pick ---- */
 
 static evs_status result_scratch(evs__window_op *w)

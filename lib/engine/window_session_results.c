@@ -88,7 +88,7 @@ static void put_session(const evs__window_op *w, result *r, uint32_t index)
 }
 
 /* every group is given out but those that do not fit */
-static void finish(evs__slice *slice)
+static void finish(evs__window_op *w, evs__slice *slice)
 {
     slice->dirty = 0;
     slice->start = slice->end = INT64_MAX;
@@ -97,6 +97,7 @@ static void finish(evs__slice *slice)
             slice->end = evs__time_add(evs__slice_group_bounds(slice, g)[2], 1);
         if (slice->flags[g] & EVS__GROUP_OVERFLOW && !(slice->flags[g] & EVS__GROUP_DELETE)) {
             slice->flags[g] = 0;
+            evs__window_left_out(w);
             continue;
         }
         slice->flags[g] &= (uint8_t)(EVS__GROUP_DELETE | EVS__GROUP_EMITTED);
@@ -138,7 +139,7 @@ out:
         evs__slice_free(w->state, r.slice);
         return status;
     }
-    finish(r.slice);
+    finish(w, r.slice);
     evs__state_add_closed(w->state, r.slice);
     return EVS_OK;
 }

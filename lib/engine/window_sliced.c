@@ -426,7 +426,7 @@ static int64_t open_count(const evs__window_op *w)
 /* ---- results of overlapping windows ---- */
 
 /* what next() does with a window: its groups' flags say which keys are given out, and as what */
-static void choose_groups(const evs__window_op *w, evs__slice *result, int64_t number, bool pass)
+static void choose_groups(evs__window_op *w, evs__slice *result, int64_t number, bool pass)
 {
     const evs__slicing *s = &w->slicing;
     bool given = s->flushing && number <= s->flushed && !pass;
@@ -439,6 +439,8 @@ static void choose_groups(const evs__window_op *w, evs__slice *result, int64_t n
         if (changed && !(was & EVS__GROUP_OVERFLOW)) {
             flags = EVS__GROUP_DIRTY;
             result->dirty++;
+        } else if (changed) {
+            evs__window_left_out(w);
         }
         if (was & EVS__GROUP_EMITTED || (was & EVS__GROUP_FLUSHING && given))
             flags |= EVS__GROUP_EMITTED;

@@ -246,6 +246,8 @@ static evs_status put_window(evs__window_op *w,
         to->dirty++;
     } else {
         to->flags[group] = 0;
+        if (!status)
+            evs__window_left_out(w);
     }
     return status;
 }

@@ -160,6 +160,10 @@ evs_status evs__runtime_new(evs_pipeline *pipeline, evs_error **reterr)
 
 void evs__runtime_close_connectors(evs__runtime *rt)
 {
+    /* a source that gives its partitions up while it closes finds nothing to commit any more */
+    pthread_mutex_lock(&rt->lock);
+    rt->disconnected = true;
+    pthread_mutex_unlock(&rt->lock);
     /* operators first: what they hold may view events of a source */
     for (uint32_t i = 0; i < rt->worker_count; i++)
         evs__worker_free(&rt->workers[i]);

@@ -303,6 +303,7 @@ struct evs__runtime {
     /* opening */
     uint32_t opened_sinks;
     bool built, recovered;
+    bool disconnected; /* connectors close: no commit any more */
     int64_t opening_since_ms;
     int64_t open_retry_ms, open_backoff_ms;
     evs_error *open_trouble; /* under lock */

@@ -76,8 +76,8 @@ static void commit_before(evs__source *s, uint32_t topic, int32_t number, bool l
         pthread_mutex_unlock(&s->lock);
     pthread_mutex_lock(&rt->lock);
     evs__stand_still(rt, true);
-    may_commit =
-        !lost && rt->phase == EVS__PHASE_RUNNING && rt->recovered && evs__commit_is_needed(rt);
+    may_commit = !lost && !rt->disconnected && rt->phase == EVS__PHASE_RUNNING && rt->recovered &&
+                 evs__commit_is_needed(rt);
     pthread_mutex_unlock(&rt->lock);
     if (may_commit)
         evs__commit_now(rt, evs_config_int(rt->plan->config, "close.timeout.ms"), &e);

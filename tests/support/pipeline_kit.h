@@ -459,6 +459,7 @@ static inline double kit_metric(kit *k, const char *name)
 static inline void assert_table_at(const table *t, const char *want, const char *file, int line)
 {
     char *text = table_text(t);
+    assert_non_null(text);
     if (strcmp(text, want) != 0)
         print_message("%s:%d: got\n%s\nwanted\n%s\n", file, line, text, want);
     _assert_true(strcmp(text, want) == 0, "table", file, line);
