@@ -152,9 +152,10 @@ static bool model_limit(model *m, const stream *s, const row *r)
 /* the dedup does not remember this time any more */
 static bool is_over(const model *m, const stream *s, int64_t t)
 {
-    int64_t within = s->dedup.within_ms, start = t >= 0 ? t / within : -((within - 1 - t) / within);
+    int64_t within = s->dedup.within_ms, start;
     if (within == EVS_FOREVER)
         return false;
+    start = t >= 0 ? t / within : -((within - 1 - t) / within);
     return (start + 2) * within + s->dedup.grace_ms <= m->watermark;
 }
 

@@ -121,9 +121,14 @@ typedef struct rig {
 static int cell(const evs_batch *b, uint32_t column, uint32_t at)
 {
     const evs__column *c = b->columns[column];
+    char number[16];
     if (evs__column_is_null(c, at))
         return -1;
-    return column == 1 ? c->i32[at] : atoi(evs__column_str(c, at).data + 1);
+    if (column == 1)
+        return c->i32[at];
+    snprintf(number, sizeof(number), "%.*s", (int)evs__column_str(c, at).len - 1,
+             evs__column_str(c, at).data + 1);
+    return atoi(number);
 }
 
 static evs_status emit(void *user, int port, evs_batch *b, evs_error **reterr)
